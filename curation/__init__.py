@@ -1,0 +1,1 @@
+"""Raw smear images in, a curated corpus out. Never imports torch."""

@@ -1,0 +1,92 @@
+"""`reports/curation.json`: what `curate` did, in numbers that may be published."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from .cells import SPLITS
+from .dedupe.exact import Duplicates
+from .manifest import Frozen
+from .output import write_whole
+from .sources import Source
+from .stage import StagedRows
+
+
+class ConflictEntry(Frozen):
+    """One image that carried several labels, or belonged to several subjects."""
+
+    image_id: str
+    kind: str
+    labels: tuple[str, ...]
+    copies: int
+
+
+class CurationReport(Frozen):
+    """What was read, what was dropped and why, and how the rest was split."""
+
+    sources: tuple[str, ...]
+    n_in: int
+    n_out: int
+    dropped: dict[str, int]
+    labels: dict[str, str]
+    columns_dropped: tuple[str, ...]
+    duplicate_groups: int
+    conflicts: tuple[ConflictEntry, ...]
+    split_shares: dict[str, float]
+    missing_in_split: dict[str, tuple[str, ...]]
+
+
+def write_report(
+    folder: Path,
+    sources: Sequence[Source],
+    staged: StagedRows,
+    reasons: NDArray[np.object_],
+    duplicates: Duplicates,
+    splits: NDArray[np.int64],
+    kept: NDArray[np.int64],
+) -> CurationReport:
+    """Write `curation.json` into `folder` and return what it says."""
+    columns = staged.columns(["label", "label_found"])
+    pairs = zip(columns["label_found"].to_pylist(), columns["label"].to_pylist(), strict=True)
+    labels = columns["label"].take(pa.array(kept)).to_pylist()
+    report = CurationReport(
+        sources=tuple(source.kind for source in sources),
+        n_in=len(staged),
+        n_out=len(kept),
+        dropped=dict(Counter(reason for reason in reasons.tolist() if reason)),
+        labels={found: label for found, label in dict.fromkeys(pairs) if label is not None},
+        columns_dropped=tuple(
+            dict.fromkeys(name for source in sources for name in source.dropped_columns)
+        ),
+        duplicate_groups=duplicates.n_groups,
+        conflicts=tuple(
+            ConflictEntry(image_id=c.image_id, kind=c.kind, labels=c.labels, copies=len(c.rows))
+            for c in duplicates.conflicts
+        ),
+        split_shares={
+            split: round(float(np.mean(splits == index)), 4) for index, split in enumerate(SPLITS)
+        },
+        missing_in_split=_missing(labels, splits),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(report.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    write_whole(folder / "curation.json", text.encode() + b"\n")
+    return report
+
+
+def _missing(labels: list[str], splits: NDArray[np.int64]) -> dict[str, tuple[str, ...]]:
+    known = sorted(set(labels))
+    missing = {}
+    for index, split in enumerate(SPLITS):
+        here = {labels[row] for row in np.flatnonzero(splits == index)}
+        absent = tuple(label for label in known if label not in here)
+        if absent:
+            missing[split] = absent
+    return missing

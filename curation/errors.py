@@ -1,0 +1,60 @@
+"""The exceptions of the whole project.
+
+    SmearkitError                the work was refused or failed with a named reason (exit status 1)
+    ├── SourceError              what was given as a source cannot be used
+    │   └── UnknownLabelError    a label is outside the vocabulary
+    ├── ImageError               one image cannot be used; `reason` is a drop reason
+    ├── CorpusError              a corpus directory is not whole, or not readable by this version
+    ├── OutputExistsError        something already stands at `--out`
+    ├── VaultError               the vault cannot be made or read
+    ├── GeneratorError           a generator folder cannot be used
+    ├── MeasurementError         a measurement cannot be made from what was given
+    └── ReleaseRefusedError      a gate of the release did not pass
+"""
+
+from __future__ import annotations
+
+
+class SmearkitError(Exception):
+    """The work was refused or failed with a named reason."""
+
+
+class SourceError(SmearkitError):
+    """What was given as a source cannot be used."""
+
+
+class UnknownLabelError(SourceError):
+    """A label is outside the vocabulary."""
+
+
+class ImageError(SmearkitError):
+    """One image cannot be used; `reason` is the drop reason it is counted under."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class CorpusError(SmearkitError):
+    """A corpus directory is not whole, or not readable by this version."""
+
+
+class OutputExistsError(SmearkitError):
+    """Something already stands where the output should go."""
+
+
+class VaultError(SmearkitError):
+    """The vault cannot be made or read."""
+
+
+class GeneratorError(SmearkitError):
+    """A generator folder cannot be used."""
+
+
+class MeasurementError(SmearkitError):
+    """A measurement cannot be made from what was given."""
+
+
+class ReleaseRefusedError(SmearkitError):
+    """A gate of the release did not pass."""

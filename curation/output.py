@@ -1,0 +1,97 @@
+"""Writing a directory so that it is either there whole or not there at all.
+
+Work goes to a hidden sibling, then one rename. A killed run leaves the sibling; the same command
+run again finds it and goes on where it stopped; another command with the same `--out` starts anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from blake3 import blake3
+
+from .errors import OutputExistsError, SmearkitError
+from .manifest import canonical_json
+
+_JOB_FILE = "job"
+
+
+def refuse_existing(out: Path) -> None:
+    """Refuse to write over anything.
+
+    Raises: OutputExistsError.
+    """
+    if out.exists() or out.is_symlink():
+        raise OutputExistsError(
+            f"{out} exists already and is never overwritten; "
+            "choose another --out, or remove it first"
+        )
+
+
+def partial_path(out: Path) -> Path:
+    """Return the hidden sibling in which `out` is made."""
+    return out.parent / f".{out.name}.partial"
+
+
+@contextmanager
+def whole_directory(out: Path, job: object) -> Iterator[Path]:
+    """Yield a directory to fill; it becomes `out` only if the block ends without an error.
+
+    `job` is everything that decides the content, as JSON values: a sibling left by the same job is
+    taken up, any other is thrown away.
+
+    Raises: OutputExistsError; SmearkitError where the disk is full or cannot be written.
+    """
+    refuse_existing(out)
+    partial = partial_path(out)
+    token = blake3(canonical_json(job)).hexdigest()
+    with disk_errors(out):
+        if not _is_same_job(partial, token):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            (partial / _JOB_FILE).write_text(token)
+        yield partial
+        (partial / _JOB_FILE).unlink()
+        partial.rename(out)
+
+
+def _is_same_job(partial: Path, token: str) -> bool:
+    job_file = partial / _JOB_FILE
+    return job_file.is_file() and job_file.read_text() == token
+
+
+@contextmanager
+def disk_errors(out: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into an error that says what to do next.
+
+    Raises: SmearkitError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SmearkitError(
+                f"the disk that holds {out} is full; nothing stands at {out}. "
+                f"Next: free space and run the same command again (it goes on where it stopped), "
+                f"or remove {partial_path(out)}"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise SmearkitError(
+                f"{out} cannot be written: {error.strerror}. Next: choose another --out"
+            ) from error
+        raise
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write one file so that it is there whole or not at all, and on the disk when it is there."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,78 @@
+"""The second pass of `curate`: from staged rows to the shards of each split, in keyed order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from .cells import SCHEMA, SPLITS
+from .corpus_writer import SHARD_BYTES, shard_name, shards_done, write_shard
+from .manifest import Shard
+from .progress import Progress
+from .stage import StagedRows
+from .vocabulary import LABEL_IDS
+
+
+def write_shards(
+    folder: Path,
+    staged: StagedRows,
+    kept: NDArray[np.int64],
+    splits: NDArray[np.int64],
+    order: NDArray[np.int64],
+    *,
+    source: str | None,
+    license_id: str | None,
+    progress: Progress,
+) -> list[Shard]:
+    """Write the kept rows; shards that an interrupted run finished are not written again."""
+    sizes = staged.columns(["size"])["size"].to_numpy()[kept]
+    done = shards_done(folder)
+    shards: list[Shard] = []
+    for index, split in enumerate(SPLITS):
+        rows = np.flatnonzero(splits == index)
+        rows = rows[np.argsort(order[rows])]
+        parts = split_by_bytes(sizes[rows])
+        for number, part in enumerate(parts):
+            path = shard_name(split, number, len(parts))
+            shard = done.get(path)
+            if shard is None:
+                table = _rows(staged.take(kept[rows[part]]), source, license_id)
+                shard = write_shard(folder, split, path, table)
+            shards.append(shard)
+            progress("write", sum(s.rows for s in shards), len(kept))
+    return shards
+
+
+def split_by_bytes(sizes: NDArray[np.int64], limit: int = SHARD_BYTES) -> list[slice]:
+    """Cut a run of rows into slices of about equal bytes, none much over the limit."""
+    if len(sizes) == 0:
+        return []
+    count = max(1, int(np.ceil(sizes.sum() / limit)))
+    ends = np.searchsorted(np.cumsum(sizes), np.arange(1, count + 1) * sizes.sum() / count)
+    edges = sorted({0, *(int(end) + 1 for end in ends[:-1]), len(sizes)})
+    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _rows(staged: pa.Table, source: str | None, license_id: str | None) -> pa.Table:
+    count = len(staged)
+    data = staged["data"].combine_chunks().cast(pa.binary())
+    image = pa.StructArray.from_arrays([data, pa.nulls(count, pa.string())], names=["bytes", "path"])
+    labels = [LABEL_IDS[name] for name in staged["label"].to_pylist()]
+    constant = {"origin": "real", "source": source, "license": license_id}
+    columns: dict[str, Any] = {
+        "image": image,
+        "label": pa.array(labels, pa.int64()),
+        **{name: staged[name] for name in ("image_id", "subject", "slide", "site")},
+        **{name: pa.array([value] * count, pa.string()) for name, value in constant.items()},
+    }
+    return pa.table(
+        {
+            field.name: columns.get(field.name, pa.nulls(count, field.type))
+            for field in SCHEMA
+        },
+        schema=SCHEMA,
+    )

@@ -1,0 +1,120 @@
+"""A `datasets` dataset: a folder from `save_to_disk`, or `hf://datasets/ORG/NAME[@REVISION]`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import SourceError
+from .source import Columns, RawCell, as_text, find_column, value_identifiers
+
+_SCHEME = "hf://datasets/"
+_SAVED_MARKS = ("dataset_dict.json", "dataset_info.json", "state.json")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSource:
+    """The rows of a `datasets.Dataset`, every split of it one after the other."""
+
+    dataset: Any
+    origin: str
+    roles: Mapping[str, str | None]
+    label_names: tuple[str, ...]
+    dropped_columns: tuple[str, ...]
+    kind: str = "datasets dataset"
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def _label(self, value: Any) -> str:
+        return self.label_names[value] if self.label_names else as_text(value) or ""
+
+    def labels(self) -> Mapping[str, int]:
+        """Return label as found -> cells."""
+        values = self.dataset[self.roles["label"]]
+        return Counter(self._label(value) for value in values if value is not None)
+
+    def read(self, start: int, stop: int) -> Iterator[RawCell]:
+        """Yield the cells of a range of positions."""
+        for position in range(start, min(stop, len(self))):
+            row = self.dataset[position]
+            image = row[self.roles["image"]] or {}
+            data, path = image.get("bytes"), image.get("path")
+            if data is None and path and Path(path).is_file():
+                data = Path(path).read_bytes()
+            value = row[self.roles["label"]]
+            label = "" if value is None else self._label(value)
+            problem = "file_missing" if data is None else None if label else "label_missing"
+            fields = {
+                role: as_text(row[column]) if (column := self.roles[role]) else None
+                for role in ("subject", "slide", "site")
+            }
+            name = Path(path).name if path else f"row {position}"
+            yield RawCell(name, label, data, **fields, problem=problem)
+
+    def identifiers(self) -> Iterator[tuple[str, str]]:
+        """Yield image paths' stems, subjects, slides, sites and values of dropped columns."""
+        image = self.roles["image"]
+        paths = self.dataset.data.column(image).combine_chunks().field("path").to_pylist()
+        yield from (("file", Path(path).stem) for path in paths if path)
+        for role in ("subject", "slide", "site"):
+            column = self.roles[role]
+            for value in dict.fromkeys(self.dataset[column] if column else ()):
+                if (text := as_text(value)) is not None:
+                    yield role, text
+        yield from value_identifiers({name: self.dataset[name] for name in self.dropped_columns})
+
+    def identity(self) -> str:
+        """Return where it came from and the library's own fingerprint."""
+        return f"{self.origin} {self.dataset._fingerprint}"
+
+
+def open_dataset(location: str, columns: Columns) -> DatasetSource | None:
+    """Open a saved or a Hub dataset; only the `hf://` form touches the network.
+
+    Raises: SourceError where it cannot be loaded or has no image column.
+    """
+    path = Path(location)
+    is_saved = path.is_dir() and any((path / mark).is_file() for mark in _SAVED_MARKS)
+    if not location.startswith(_SCHEME) and not is_saved:
+        return None
+    import datasets
+
+    loaded = _load_hub(datasets, location) if not is_saved else datasets.load_from_disk(location)
+    if isinstance(loaded, dict):
+        loaded = datasets.concatenate_datasets(list(loaded.values()))
+    return _source(datasets, loaded, location, columns)
+
+
+def _load_hub(datasets: Any, location: str) -> Any:
+    name, _, revision = location.removeprefix(_SCHEME).partition("@")
+    try:
+        return datasets.load_dataset(name, revision=revision or None)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{location} cannot be loaded: {error}") from error
+
+
+def _source(datasets: Any, dataset: Any, location: str, columns: Columns) -> DatasetSource:
+    names = dataset.column_names
+    images = [name for name, kind in dataset.features.items() if isinstance(kind, datasets.Image)]
+    image = columns.image or (images[0] if images else None)
+    if image is None or image not in images:
+        raise SourceError(
+            f"{location} has no Image column {image or ''}; found {dataset.features}. "
+            "Next: name it with --image-column"
+        )
+    roles = {
+        role: find_column(names, role, getattr(columns, role), location, required=role == "label")
+        for role in ("label", "subject", "slide", "site")
+    }
+    kind = dataset.features[roles["label"]]
+    return DatasetSource(
+        dataset.cast_column(image, datasets.Image(decode=False)),
+        location,
+        {**roles, "image": image},
+        tuple(kind.names) if isinstance(kind, datasets.ClassLabel) else (),
+        tuple(name for name in names if name != image and name not in roles.values()),
+    )

@@ -1,0 +1,140 @@
+"""The first pass of `curate`: each source image once, into staging files that can be mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from .deidentify.vault import Vault
+from .errors import ImageError
+from .pixels import Limits, ReleasedImage, release_image
+from .progress import Progress
+from .sources import RawCell, Source
+
+CHUNK_ROWS = 1024
+
+STAGING_SCHEMA = pa.schema(
+    [
+        ("data", pa.large_binary()),
+        ("size", pa.int64()),
+        ("image_id", pa.string()),
+        ("label", pa.string()),
+        ("label_found", pa.string()),
+        ("subject", pa.string()),
+        ("slide", pa.string()),
+        ("site", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+
+
+class StagedRows:
+    """Staged rows on disk, mapped into memory: plain columns whole, images by row."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._maps = [pa.memory_map(str(path)) for path in files]
+        self._table = pa.concat_tables([pa.ipc.open_file(file).read_all() for file in self._maps])
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Return some columns of every row."""
+        return self._table.select(list(names))
+
+    def take(self, rows: np.ndarray[Any, Any]) -> pa.Table:
+        """Return whole rows, images included."""
+        return self._table.take(pa.array(rows))
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for file in self._maps:
+            file.close()
+
+
+def stage_cells(
+    sources: Sequence[Source],
+    labels: Mapping[str, str | None],
+    limits: Limits,
+    vault: Vault,
+    folder: Path,
+    progress: Progress,
+) -> StagedRows:
+    """Turn every source image into what may be released; chunks that are there are not made again.
+
+    Raises: SmearkitError from the sources; a bad image only costs its row.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    total = sum(len(source) for source in sources)
+    files = []
+    done = 0
+    for number, (source, start, stop) in enumerate(_chunks(sources)):
+        path = folder / f"{number:06d}.arrow"
+        files.append(path)
+        if not path.exists():
+            progress("curate", done, total)
+            rows = []
+            for cell in source.read(start, stop):
+                rows.append(_staged(cell, labels, limits, vault))
+                if len(rows) % 64 == 0:
+                    progress("curate", done + len(rows), total)
+            _write_chunk(path, rows)
+        done += stop - start
+        progress("curate", done, total)
+    return StagedRows(files)
+
+
+def locate(sources: Sequence[Source], position: int) -> tuple[Source, int]:
+    """Return the source that holds a row of the whole, and the row's position in it."""
+    ends = list(accumulate(len(source) for source in sources))
+    number = int(np.searchsorted(ends, position, side="right"))
+    return sources[number], position - (ends[number] - len(sources[number]))
+
+
+def _chunks(sources: Sequence[Source]) -> Iterator[tuple[Source, int, int]]:
+    for source in sources:
+        for start in range(0, len(source), CHUNK_ROWS):
+            yield source, start, min(start + CHUNK_ROWS, len(source))
+
+
+def _staged(
+    cell: RawCell, labels: Mapping[str, str | None], limits: Limits, vault: Vault
+) -> dict[str, Any]:
+    label = labels.get(cell.label)
+    image: ReleasedImage | None = None
+    reason, detail = cell.problem or "", ""
+    if not reason and label is None:
+        reason = "unknown_label"
+    if not reason and cell.data is not None:
+        try:
+            image = release_image(cell.data, limits)
+        except ImageError as error:
+            reason, detail = error.reason, error.detail
+    pseudonyms = {
+        kind: vault.pseudonym(kind, value) if value is not None else None
+        for kind, value in (("subject", cell.subject), ("slide", cell.slide), ("site", cell.site))
+    }
+    return {
+        "data": image.data if image else None,
+        "size": len(image.data) if image else 0,
+        "image_id": image.image_id if image else None,
+        "label": label,
+        "label_found": cell.label,
+        **pseudonyms,
+        "reason": reason,
+        "detail": detail,
+    }
+
+
+def _write_chunk(path: Path, rows: list[dict[str, Any]]) -> None:
+    temporary = path.with_suffix(".tmp")
+    table = pa.Table.from_pylist(rows, schema=STAGING_SCHEMA)
+    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, STAGING_SCHEMA) as writer:
+        writer.write_table(table)
+    temporary.replace(path)
