@@ -178,7 +178,8 @@ class _Scene:
 
     def cover(self, depth: Float) -> Float:
         """Turn a signed depth in um (positive inside) into an antialiased mask in [0, 1]."""
-        return np.clip(depth * np.float32(0.6 * self.um_px) + np.float32(0.5), 0.0, 1.0)
+        mask: Float = np.clip(depth * np.float32(0.6 * self.um_px) + np.float32(0.5), 0.0, 1.0)
+        return mask
 
     def span(self, centre: float, reach: float) -> slice:
         """Pixels along one axis within `reach` um of `centre`, cut off at the border."""
@@ -311,14 +312,15 @@ def _chromatin(scene: _Scene, mask: Float, depth: Float, level: float, clump: fl
     coarse = np.tanh(scene.noise(0.55)) * np.float32(clump)
     fine = scene.noise(0.28) * np.float32(0.4 * clump)
     rim = np.exp(-np.abs(depth) / np.float32(0.22)) * np.float32(0.16)
-    scene.add(mask * np.maximum(level + coarse + fine + rim, 0.25), scene.stain.chromatin)
+    amount = np.maximum(np.float32(level) + coarse + fine + rim, np.float32(0.25))
+    scene.add(mask * amount, scene.stain.chromatin)
 
 
 def _cytoplasm(scene: _Scene, mask: Float, depth: Float, colour: Rgb, edge: float) -> None:
     """Fill a cell body with faintly cloudy cytoplasm, `edge` denser along its border."""
-    cloud = 1.0 + np.float32(0.13) * scene.noise(0.55) + np.float32(0.06) * scene.noise(0.28)
+    cloud = np.float32(0.13) * scene.noise(0.55) + np.float32(0.06) * scene.noise(0.28)
     rim = np.exp(-np.abs(depth) / np.float32(0.35)) * np.float32(edge)
-    scene.add(mask * (cloud + rim), colour)
+    scene.add(mask * (np.float32(1.0) + cloud + rim), colour)
 
 
 def _mix(first: Rgb, a: float, second: Rgb, b: float) -> Rgb:

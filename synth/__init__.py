@@ -1,0 +1,1 @@
+"""A curated corpus in; a generator, a synthetic corpus and measurements out."""

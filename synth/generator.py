@@ -1,0 +1,207 @@
+"""The generator folder: a diffusers pipeline in safetensors, and what it was made from.
+
+    generator/
+      model_index.json  unet/  scheduler/   what diffusers reads
+      pipeline.py                           the sampling code, for use without smearkit
+      generator.json                        written last, so its presence means complete
+      training.jsonl                        the loss against images seen
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from blake3 import blake3
+
+from curation.corpus import file_sha256
+from curation.errors import GeneratorError
+from curation.manifest import Codec, Frozen, View, canonical_json, parse_model
+from curation.output import write_whole
+from curation.versions import library_versions
+from curation.vocabulary import LABELS, VOCABULARY_VERSION
+
+from . import pipeline as pipeline_module
+from .config import TrainConfig
+from .denoiser import best_device
+
+GENERATOR_FORMAT = 1
+INFO_NAME = "generator.json"
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+
+
+class GeneratorInfo(Frozen):
+    """Where a generator came from and what it can draw."""
+
+    format_version: int
+    fingerprint: str
+    vocabulary_version: int
+    labels: tuple[str, ...]
+    trained_on: dict[str, int]
+    training_corpus: str
+    view: View
+    codec: Codec
+    license: str | None
+    config: TrainConfig
+    images_seen: int
+    seconds: float
+    final_loss: float
+    parameters: int
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """A loaded generator: where it lies, what it is, and the pipeline that draws."""
+
+    path: Path
+    info: GeneratorInfo
+    pipeline: pipeline_module.CellDiffusionPipeline
+
+
+def build_pipeline(
+    unet: Any, config: TrainConfig, trained: list[str]
+) -> pipeline_module.CellDiffusionPipeline:
+    """Return a pipeline over a network, with EDM's DPM-Solver++ multistep sampler."""
+    from diffusers import EDMDPMSolverMultistepScheduler
+
+    return pipeline_module.CellDiffusionPipeline(
+        unet,
+        EDMDPMSolverMultistepScheduler(sigma_data=config.sigma_data),
+        labels=LABELS,
+        trained=trained,
+        side=config.side,
+        patch=config.patch,
+        guided=config.label_dropout > 0,
+    )
+
+
+def save_generator(
+    folder: Path,
+    pipeline: pipeline_module.CellDiffusionPipeline,
+    *,
+    config: TrainConfig,
+    trained_on: dict[str, int],
+    training_corpus: str,
+    codec: Codec,
+    license_id: str | None,
+    images_seen: int,
+    seconds: float,
+    final_loss: float,
+) -> GeneratorInfo:
+    """Write a generator folder, `generator.json` last."""
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    _point_to_own_code(folder)
+    info = GeneratorInfo(
+        format_version=GENERATOR_FORMAT,
+        fingerprint=weights_fingerprint(folder),
+        vocabulary_version=VOCABULARY_VERSION,
+        labels=LABELS,
+        trained_on=trained_on,
+        training_corpus=training_corpus,
+        view=config.view(),
+        codec=codec,
+        license=license_id,
+        config=config,
+        images_seen=images_seen,
+        seconds=round(seconds, 1),
+        final_loss=final_loss,
+        parameters=sum(p.numel() for p in pipeline.unet.parameters()),
+        versions=library_versions("torch", "diffusers", "safetensors"),
+    )
+    write_whole(folder / INFO_NAME, (info.model_dump_json(indent=2) + "\n").encode())
+    return info
+
+
+def _point_to_own_code(folder: Path) -> None:
+    # diffusers loads a pipeline class that is not its own from a file of the folder.
+    shutil.copyfile(pipeline_module.__file__, folder / "pipeline.py")
+    index = folder / "model_index.json"
+    content = json.loads(index.read_bytes())
+    content["_class_name"] = ["pipeline", "CellDiffusionPipeline"]
+    write_whole(index, json.dumps(content, indent=2).encode() + b"\n")
+
+
+def weights_fingerprint(folder: Path) -> str:
+    """Return the identity of a generator: a hash over its weights and configurations."""
+    files = ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"]
+    weights = sorted(str(p.relative_to(folder)) for p in (folder / "unet").glob("*.safetensors"))
+    content = [[name, file_sha256(folder / name)] for name in (*files, *weights)]
+    return blake3(canonical_json(content)).hexdigest(length=16)
+
+
+def read_info(folder: Path) -> GeneratorInfo:
+    """Read `generator.json` without loading the network.
+
+    Raises: GeneratorError where the folder is no whole generator, or of a newer format.
+    """
+    path = folder / INFO_NAME
+    if not path.is_file():
+        raise GeneratorError(
+            f"{folder} is no complete generator: it has no {INFO_NAME}. "
+            "Next: run `smearkit train` again (it resumes where it stopped)"
+        )
+    try:
+        version = json.loads(path.read_bytes())["format_version"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise GeneratorError(f"{path} cannot be read: {error}") from error
+    if version != GENERATOR_FORMAT:
+        raise GeneratorError(
+            f"{path} has generator format {version}; this smearkit reads {GENERATOR_FORMAT}. "
+            "Next: upgrade smearkit"
+        )
+    return parse_model(GeneratorInfo, path)
+
+
+def check_vocabulary(info: GeneratorInfo, folder: Path) -> None:
+    """Refuse a generator whose class ids mean other labels than this vocabulary's.
+
+    Raises: GeneratorError with the first label that differs.
+    """
+    if info.labels == LABELS:
+        return
+    pairs = zip(info.labels, LABELS, strict=False)
+    first = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(info.labels), len(LABELS)))
+    theirs = info.labels[first] if first < len(info.labels) else "nothing"
+    ours = LABELS[first] if first < len(LABELS) else "nothing"
+    raise GeneratorError(
+        f"{folder} was trained on another vocabulary (version {info.vocabulary_version}, "
+        f"{len(info.labels)} labels): class {first} is {theirs!r} there and {ours!r} here. "
+        "Next: train it again with this version"
+    )
+
+
+def load_generator(path: str | Path, *, device: torch.device | str | None = None) -> Generator:
+    """Load a generator; no code of the folder is run, and nothing but safetensors is read.
+
+    Raises: GeneratorError where it is not whole, holds a pickle, was changed, or uses another
+    vocabulary.
+    """
+    from diffusers import EDMDPMSolverMultistepScheduler, UNet2DModel
+
+    folder = Path(path)
+    info = read_info(folder)
+    pickles = sorted(p.name for p in folder.rglob("*") if p.suffix.casefold() in _PICKLES)
+    if pickles:
+        raise GeneratorError(
+            f"{folder} holds {pickles[0]}, a pickle, which could run code when loaded; "
+            "a generator has safetensors only. Next: remove it, or get the generator anew"
+        )
+    check_vocabulary(info, folder)
+    if weights_fingerprint(folder) != info.fingerprint:
+        raise GeneratorError(
+            f"{folder} was changed after training: its weights or configuration do not have the "
+            f"fingerprint {info.fingerprint}"
+        )
+    unet = UNet2DModel.from_pretrained(folder / "unet", use_safetensors=True).eval()
+    scheduler = EDMDPMSolverMultistepScheduler.from_pretrained(folder / "scheduler")
+    index = json.loads((folder / "model_index.json").read_bytes())
+    drawn = pipeline_module.CellDiffusionPipeline(
+        unet, scheduler, **{key: index[key] for key in ("labels", "trained", "side", "patch", "guided")}
+    )
+    drawn.set_progress_bar_config(disable=True)
+    return Generator(folder, info, drawn.to(device or best_device()))
