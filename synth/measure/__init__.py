@@ -1,0 +1,1 @@
+"""Measurements of synthetic cells against real ones. A measurement is never a bare float."""

@@ -1,0 +1,55 @@
+"""One measured number with everything a reader needs to judge it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from curation.manifest import Frozen, View
+
+MEASUREMENTS_FORMAT = 1
+ALL_CLASSES = "all"
+FID_NEEDS = 2_048
+"""Images a side under which a plain FID says little: it is greyed out and KID stands in front."""
+
+
+class Measurement(Frozen):
+    """A value with its interval, counts, floor, and how it was measured."""
+
+    name: str = Field(description="kid, fid, nearest_train, nearest_train_held_out, copied_share")
+    label: str = Field(description='a cell label, or "all" for the classes pooled')
+    value: float
+    low: float | None = Field(default=None, description="95 % interval")
+    high: float | None = None
+    n_real: int
+    n_synthetic: int
+    floor: float | None = Field(
+        default=None, description="the same metric between two disjoint real sets at the same n"
+    )
+    floor_low: float | None = None
+    floor_high: float | None = None
+    direction: Literal["lower", "higher", "zero"]
+    extractor: str = Field(description="features' name and the weights' hash")
+    pipeline: str = Field(description="what happened to the pixels before the extractor")
+    reference: str = Field(description="fingerprint of the real corpus and the splits used")
+    reliable: bool = True
+    note: str | None = None
+
+
+class Measurements(Frozen):
+    """`measurements.json`: all that one `evaluate` found."""
+
+    format_version: int
+    real: str = Field(description="fingerprint of the real corpus")
+    synthetic: str = Field(description="fingerprint of the synthetic corpus")
+    generator: str = Field(description="fingerprint of the generator")
+    training_corpus: str = Field(description="fingerprint of the corpus the generator learned from")
+    view: View
+    held_out: tuple[str, ...] = Field(description="splits that quality was measured against")
+    seconds: float
+    measurements: tuple[Measurement, ...]
+    skipped: dict[str, str] = Field(
+        default_factory=dict, description="label -> why it could not be measured"
+    )
+    versions: dict[str, str]
