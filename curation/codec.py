@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, JpegImagePlugin
 
+from .deidentify.jpeg import clean_jpeg
 from .manifest import Codec, Shard
 from .pixels import Pixels, encode_png
 
@@ -52,6 +53,4 @@ def encode(pixels: Pixels, codec: Codec) -> bytes:
     Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(
         out, "JPEG", qtables=tables, subsampling=codec.subsampling
     )
-    from .deidentify.jpeg import clean_jpeg
-
     return clean_jpeg(out.getvalue()).data

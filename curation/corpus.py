@@ -98,6 +98,11 @@ def verify_corpus(corpus: Corpus) -> None:
             raise CorpusError(
                 f"{shard.path} was changed: sha256 {found}, the manifest says {shard.sha256}"
             )
+    known = {shard.path for shard in corpus.manifest.shards}
+    for path in sorted((corpus.path / "data").iterdir()):
+        # `datasets` would load it with the others.
+        if f"data/{path.name}" not in known:
+            raise CorpusError(f"data/{path.name} is not in the manifest")
     expected = corpus_fingerprint(corpus.manifest.kind, corpus.manifest.shards)
     if expected != corpus.fingerprint:
         raise CorpusError(f"{MANIFEST_NAME} was changed: fingerprint does not fit its shards")

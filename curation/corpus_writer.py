@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,7 +21,6 @@ from .manifest import (
     Manifest,
     Shard,
     View,
-    canonical_json,
     parse_model,
 )
 from .output import write_whole
@@ -131,7 +131,7 @@ def write_manifest(
         n_out=sum(splits.values()),
         dropped={reason: count for reason, count in sorted(dropped.items()) if count},
         classes=count_classes(tables),
-        splits=dict(splits),
+        splits={split: splits[split] for split in SPLITS if split in splits},
         subjects=_distinct(tables, "subject"),
         slides=_distinct(tables, "slide"),
         grouped_by=grouped_by,
@@ -145,10 +145,8 @@ def write_manifest(
         versions=library_versions(*libraries),
         shards=tuple(shards),
     )
-    for note in (folder / "shards").glob("*.json"):
-        note.unlink()
-    (folder / "shards").rmdir()
-    write_whole(folder / MANIFEST_NAME, _pretty(manifest))
+    write_whole(folder / MANIFEST_NAME, (manifest.model_dump_json(indent=2) + "\n").encode())
+    shutil.rmtree(folder / "shards")
     return manifest
 
 
@@ -158,10 +156,3 @@ def _distinct(tables: list[tuple[str, pa.Table]], column: str) -> dict[str, int]
         known = {value for value in table[column].to_pylist() if value is not None}
         values.setdefault(split, set()).update(known)
     return {split: len(known) for split, known in values.items() if known}
-
-
-def _pretty(manifest: Manifest) -> bytes:
-    import json
-
-    canonical = json.loads(canonical_json(manifest.model_dump(mode="json")))
-    return json.dumps(canonical, indent=2, ensure_ascii=False).encode() + b"\n"

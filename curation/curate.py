@@ -8,6 +8,7 @@ Memory is bounded by one staging file plus the plain columns.
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,29 +19,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from .cells import SPLITS
 from .codec import common_codec
-from .corpus import Corpus
-from .corpus_writer import shards_done, write_manifest
+from .corpus import Corpus, load_corpus
+from .corpus_writer import write_manifest
 from .curation_report import write_report
 from .dedupe.exact import Duplicates, find_duplicates
 from .deidentify.vault import Vault, default_vault, open_vault, record_identifiers
-from .errors import SourceError, UnknownLabelError
+from .errors import SmearkitError, SourceError, UnknownLabelError
 from .manifest import Frozen
-from .output import refuse_existing, whole_directory
+from .output import partial_path, refuse_existing, whole_directory
 from .pixels import Limits
 from .progress import Progress, silent
 from .quarantine import QUARANTINED, default_quarantine, write_quarantine
 from .shards import write_shards
 from .sources import Columns, Source, open_source
 from .split import Fractions, assign_splits, related_groups
-from .stage import StagedRows, stage_cells
-from .vocabulary import (
-    LABEL_IDS,
-    canonical_label,
-    check_label_map,
-    unknown_label_message,
-)
+from .stage import CHUNK_ROWS, stage_cells
+from .staged_rows import StagedRows
+from .versions import library_versions
+from .vocabulary import LABEL_IDS, canonical_label, check_label_map, unknown_label_message
 
 
 class CurateConfig(Frozen):
@@ -95,6 +92,7 @@ def curate(
     quarantine_path = quarantine or default_quarantine(out)
     refuse_existing(out)
     refuse_existing(quarantine_path)
+    _refuse_inside(quarantine_path, out)
     check_label_map(config.label_map)
     opened = [open_source(str(source), config.columns()) for source in sources]
     if not opened:
@@ -107,14 +105,19 @@ def curate(
         "sources": [source.identity() for source in opened],
         # Another key makes other pseudonyms: rows staged under it must not be taken up.
         "key": keys.pseudonym("job", "key"),
+        # Another decoder may make other pixels, and another chunk size other chunks.
+        "versions": library_versions(),
+        "chunk_rows": CHUNK_ROWS,
     }
+    # In its place only once the corpus is: a run that is taken up again finds the place free.
+    unfinished = partial_path(quarantine_path)
     with whole_directory(out, job) as partial:
         limits = Limits(config.min_side_px, config.max_pixels)
         staged = stage_cells(opened, labels, limits, keys, partial / "staging", progress)
         record_identifiers(keys, (pair for source in opened for pair in source.identifiers()))
-        _write_corpus(partial, opened, staged, keys, fractions, config, quarantine_path, progress)
-    from .corpus import load_corpus
-
+        _write_corpus(partial, opened, staged, keys, fractions, config, unfinished, progress)
+    if unfinished.is_dir():
+        unfinished.rename(quarantine_path)
     return load_corpus(out)
 
 
@@ -158,7 +161,6 @@ def _write_corpus(
     report = write_report(partial / "reports", sources, staged, reasons, duplicates, splits, kept)
     write_quarantine(quarantine, sources, staged, reasons, duplicates, vault)
     staged.close()
-    _remove_staging(partial / "staging")
     write_manifest(
         partial,
         kind="real",
@@ -173,6 +175,8 @@ def _write_corpus(
         parents={},
         config={**config.model_dump(mode="json"), "label_map": report.labels},
     )
+    # Last: what is interrupted before this need not read the source again.
+    shutil.rmtree(partial / "staging")
 
 
 def drop_reasons(staged: StagedRows) -> tuple[np.ndarray[Any, np.dtype[np.object_]], Duplicates]:
@@ -220,10 +224,9 @@ def _nothing_left(n_in: int, dropped: Counter[str]) -> str:
     return f"none of the {n_in} images can be used ({why}); no corpus was written"
 
 
-def _remove_staging(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder)
-
-
-__all__ = ["SPLITS", "CurateConfig", "curate", "resolve_labels", "shards_done"]
+def _refuse_inside(quarantine: Path, out: Path) -> None:
+    if quarantine.resolve().is_relative_to(out.resolve()):
+        raise SmearkitError(
+            f"the quarantine {quarantine} lies inside {out}, which is meant to be shared; "
+            "choose a directory outside it with --quarantine"
+        )

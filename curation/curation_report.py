@@ -16,7 +16,7 @@ from .dedupe.exact import Duplicates
 from .manifest import Frozen
 from .output import write_whole
 from .sources import Source
-from .stage import StagedRows
+from .staged_rows import StagedRows
 
 
 class ConflictEntry(Frozen):
@@ -83,7 +83,7 @@ def write_report(
 
 def _missing(labels: list[str], splits: NDArray[np.int64]) -> dict[str, tuple[str, ...]]:
     known = sorted(set(labels))
-    missing = {}
+    missing: dict[str, tuple[str, ...]] = {}
     for index, split in enumerate(SPLITS):
         here = {labels[row] for row in np.flatnonzero(splits == index)}
         absent = tuple(label for label in known if label not in here)

@@ -1,15 +1,15 @@
 """The exceptions of the whole project.
 
-    SmearkitError                the work was refused or failed with a named reason (exit status 1)
-    ├── SourceError              what was given as a source cannot be used
-    │   └── UnknownLabelError    a label is outside the vocabulary
-    ├── ImageError               one image cannot be used; `reason` is a drop reason
-    ├── CorpusError              a corpus directory is not whole, or not readable by this version
-    ├── OutputExistsError        something already stands at `--out`
-    ├── VaultError               the vault cannot be made or read
-    ├── GeneratorError           a generator folder cannot be used
-    ├── MeasurementError         a measurement cannot be made from what was given
-    └── ReleaseRefusedError      a gate of the release did not pass
+SmearkitError                the work was refused or failed with a named reason (exit status 1)
+├── SourceError              what was given as a source cannot be used
+│   └── UnknownLabelError    a label is outside the vocabulary
+├── ImageError               one image cannot be used; `reason` is a drop reason
+├── CorpusError              a corpus directory is not whole, or not readable by this version
+├── OutputExistsError        something already stands at `--out`
+├── VaultError               the vault cannot be made or read
+├── GeneratorError           a generator folder cannot be used
+├── MeasurementError         a measurement cannot be made from what was given
+└── ReleaseRefusedError      a gate of the release did not pass
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Shard(Frozen):
 
 
 class Codec(Frozen):
-    """How the images of a corpus are coded; the tables are JPEG's, in zigzag order as stored.
+    """How the images of a corpus are coded; the tables are JPEG's quantisation, row by row.
 
     `subsampling` is Pillow's number: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0.
     """
@@ -127,7 +127,7 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         head = json.loads(path.read_bytes())
         version = head["format_version"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise CorpusError(f"{path} is no corpus manifest: {error}") from error
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise CorpusError(

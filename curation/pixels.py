@@ -7,6 +7,7 @@ has to be applied, is encoded anew as PNG from the pixel array.
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,10 @@ Pixels = NDArray[np.uint8]
 
 _ORIENTATION = 0x0112
 _ID_BYTES = 16
+# Of all that Pillow can open, what a microscope's software writes; some of the rest runs programs.
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
+# Damaged EXIF orients nothing (viewers show such a file as stored), and is dropped in any case.
+_DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, OSError, LookupError, struct.error)
 _DEFLATE_LEVEL = 3  # of zlib; level 6 makes cells 2 % smaller in twice the time
 
 
@@ -131,8 +136,8 @@ def _exif_orientation(payload: bytes) -> int:
         try:
             exif.load(payload)
             value = exif.get(_ORIENTATION, 1)
-        except (SyntaxError, ValueError, TypeError, OSError, LookupError):
-            return 1  # damaged EXIF orients nothing; viewers show such a file as stored
+        except _DAMAGED_EXIF:
+            return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
@@ -169,20 +174,27 @@ def decode_any(data: bytes, limits: Limits) -> Pixels:
         with warnings.catch_warnings():
             # Sizes are checked against our own limit before a pixel is decoded.
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 check_size(image.width, image.height, limits)
                 if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
                     raise ImageError("several_images", f"{image.format} with several frames")
                 image.load()
-                return _to_uint8(_to_srgb(ImageOps.exif_transpose(image)))
+                return _to_uint8(_to_srgb(_upright(image)))
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", "refused by the decoder as a decompression bomb") from error
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, MemoryError, LookupError,
-            OverflowError, ArithmeticError) as error:  # fmt: skip
-        # Decoders of damaged files raise all of these; the file is quarantined and counted.
+    except Exception as error:
+        # A decoder of a damaged file may raise anything; one such file must not end a run of half
+        # a million, so it is quarantined and counted.
         raise ImageError("unreadable", type(error).__name__) from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except _DAMAGED_EXIF:
+        return image
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from .dedupe.exact import Duplicates
 from .deidentify.vault import Vault
 from .sources import Source
-from .stage import StagedRows, locate
+from .stage import locate
+from .staged_rows import StagedRows
 
 QUARANTINED = ("unreadable", "too_small", "too_large", "several_images")
 
@@ -34,18 +36,21 @@ def write_quarantine(
 ) -> None:
     """Write the unusable source images and `entries.jsonl`; nothing where nothing was quarantined.
 
-    Each entry names the source file, so the folder has mode 0700 and never leaves the house.
+    What an interrupted run left in the folder goes first. Each entry names the source file, so the
+    folder has mode 0700 and never leaves the house.
     """
+    shutil.rmtree(folder, ignore_errors=True)
     rows = [row for row, reason in enumerate(reasons) if reason in QUARANTINED]
     if not rows and not duplicates.conflicts:
         return
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True)
     details = staged.columns(["detail"])["detail"].to_pylist()
     entries: list[dict[str, Any]] = []
     for row in rows:
         source, position = locate(sources, row)
         cell = next(source.read(position, position + 1))
-        short = vault.pseudonym("file", cell.name)[:8]
+        # The position is part of it: two sources may each have a file of this name.
+        short = vault.pseudonym("file", f"{row} {cell.name}")
         (folder / f"{short}.bin").write_bytes(cell.data or b"")
         entries.append(
             {"id": short, "position": row, "reason": reasons[row], "detail": details[row],

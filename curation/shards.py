@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from .cells import SCHEMA, SPLITS
 from .corpus_writer import SHARD_BYTES, shard_name, shards_done, write_shard
 from .manifest import Shard
 from .progress import Progress
-from .stage import StagedRows
+from .staged_rows import StagedRows
 from .vocabulary import LABEL_IDS
 
 
@@ -47,20 +48,23 @@ def write_shards(
     return shards
 
 
-def split_by_bytes(sizes: NDArray[np.int64], limit: int = SHARD_BYTES) -> list[slice]:
+def split_by_bytes(sizes: NDArray[np.int64], limit: int | None = None) -> list[slice]:
     """Cut a run of rows into slices of about equal bytes, none much over the limit."""
     if len(sizes) == 0:
         return []
+    limit = limit or SHARD_BYTES
     count = max(1, int(np.ceil(sizes.sum() / limit)))
     ends = np.searchsorted(np.cumsum(sizes), np.arange(1, count + 1) * sizes.sum() / count)
     edges = sorted({0, *(int(end) + 1 for end in ends[:-1]), len(sizes)})
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 def _rows(staged: pa.Table, source: str | None, license_id: str | None) -> pa.Table:
     count = len(staged)
     data = staged["data"].combine_chunks().cast(pa.binary())
-    image = pa.StructArray.from_arrays([data, pa.nulls(count, pa.string())], names=["bytes", "path"])
+    image = pa.StructArray.from_arrays(
+        [data, pa.nulls(count, pa.string())], names=["bytes", "path"]
+    )
     labels = [LABEL_IDS[name] for name in staged["label"].to_pylist()]
     constant = {"origin": "real", "source": source, "license": license_id}
     columns: dict[str, Any] = {
@@ -70,9 +74,6 @@ def _rows(staged: pa.Table, source: str | None, license_id: str | None) -> pa.Ta
         **{name: pa.array([value] * count, pa.string()) for name, value in constant.items()},
     }
     return pa.table(
-        {
-            field.name: columns.get(field.name, pa.nulls(count, field.type))
-            for field in SCHEMA
-        },
+        {field.name: columns.get(field.name, pa.nulls(count, field.type)) for field in SCHEMA},
         schema=SCHEMA,
     )

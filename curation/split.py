@@ -118,7 +118,7 @@ def _best_split(
         after = placed.copy()
         after[index] += counts
         per_label = (np.maximum(after - target, 0) / total).sum()
-        overall = (np.maximum(after.sum(axis=1) - size, 0) / size).sum()
+        overall = (np.maximum(after.sum(axis=1) - size, 0) / np.maximum(size, 1)).sum()
         need = (np.minimum(target[index] - placed[index], counts) / total).sum()
         costs[index] = per_label + overall - need
     return int(np.argmin(costs))

@@ -15,6 +15,7 @@ from .errors import ImageError
 from .pixels import Limits, ReleasedImage, release_image
 from .progress import Progress
 from .sources import RawCell, Source
+from .staged_rows import StagedRows, write_rows
 
 CHUNK_ROWS = 1024
 
@@ -32,30 +33,6 @@ STAGING_SCHEMA = pa.schema(
         ("detail", pa.string()),
     ]
 )
-
-
-class StagedRows:
-    """Staged rows on disk, mapped into memory: plain columns whole, images by row."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._maps = [pa.memory_map(str(path)) for path in files]
-        self._table = pa.concat_tables([pa.ipc.open_file(file).read_all() for file in self._maps])
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def columns(self, names: Sequence[str]) -> pa.Table:
-        """Return some columns of every row."""
-        return self._table.select(list(names))
-
-    def take(self, rows: np.ndarray[Any, Any]) -> pa.Table:
-        """Return whole rows, images included."""
-        return self._table.take(pa.array(rows))
-
-    def close(self) -> None:
-        """Let go of the files."""
-        for file in self._maps:
-            file.close()
 
 
 def stage_cells(
@@ -84,7 +61,7 @@ def stage_cells(
                 rows.append(_staged(cell, labels, limits, vault))
                 if len(rows) % 64 == 0:
                     progress("curate", done + len(rows), total)
-            _write_chunk(path, rows)
+            write_rows(path, pa.Table.from_pylist(rows, schema=STAGING_SCHEMA))
         done += stop - start
         progress("curate", done, total)
     return StagedRows(files)
@@ -130,11 +107,3 @@ def _staged(
         "reason": reason,
         "detail": detail,
     }
-
-
-def _write_chunk(path: Path, rows: list[dict[str, Any]]) -> None:
-    temporary = path.with_suffix(".tmp")
-    table = pa.Table.from_pylist(rows, schema=STAGING_SCHEMA)
-    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, STAGING_SCHEMA) as writer:
-        writer.write_table(table)
-    temporary.replace(path)

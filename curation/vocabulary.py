@@ -55,7 +55,8 @@ CELL_TYPES: tuple[CellType, ...] = (
     CellType("promonocyte", "monocyte", "CL:0000559", "30466-7", ("promonocytes",)),
     # CL:0017005 is the antigen-activated lymphocyte and CL:0000229 is obsolete: neither is this.
     CellType("lymphoblast", "blast", None, "34922-5", ("lymphoblasts",)),
-    CellType("blast_unspecified", "blast", None, "26446-5", ("BLA", "blast", "blasts", "blast cell")),
+    CellType("blast_unspecified", "blast", None, "26446-5",
+             ("BLA", "blast", "blasts", "blast cell")),
     CellType("erythroblast", "erythroblast", "CL:0000765", None,
              ("ERB", "EBO", "NRBC", "erythroblasts", "nucleated red blood cell", "normoblast")),
     CellType("plasma_cell", "plasma_cell", "CL:0000786", "13047-6",

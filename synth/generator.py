@@ -1,10 +1,10 @@
 """The generator folder: a diffusers pipeline in safetensors, and what it was made from.
 
-    generator/
-      model_index.json  unet/  scheduler/   what diffusers reads
-      pipeline.py                           the sampling code, for use without smearkit
-      generator.json                        written last, so its presence means complete
-      training.jsonl                        the loss against images seen
+generator/
+  model_index.json  unet/  scheduler/   what diffusers reads
+  pipeline.py                           the sampling code, for use without smearkit
+  generator.json                        written last, so its presence means complete
+  training.jsonl                        the loss against images seen
 """
 
 from __future__ import annotations
@@ -165,7 +165,9 @@ def check_vocabulary(info: GeneratorInfo, folder: Path) -> None:
     if info.labels == LABELS:
         return
     pairs = zip(info.labels, LABELS, strict=False)
-    first = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(info.labels), len(LABELS)))
+    first = next(
+        (i for i, (a, b) in enumerate(pairs) if a != b), min(len(info.labels), len(LABELS))
+    )
     theirs = info.labels[first] if first < len(info.labels) else "nothing"
     ours = LABELS[first] if first < len(LABELS) else "nothing"
     raise GeneratorError(
@@ -201,7 +203,9 @@ def load_generator(path: str | Path, *, device: torch.device | str | None = None
     scheduler = EDMDPMSolverMultistepScheduler.from_pretrained(folder / "scheduler")
     index = json.loads((folder / "model_index.json").read_bytes())
     drawn = pipeline_module.CellDiffusionPipeline(
-        unet, scheduler, **{key: index[key] for key in ("labels", "trained", "side", "patch", "guided")}
+        unet,
+        scheduler,
+        **{key: index[key] for key in ("labels", "trained", "side", "patch", "guided")},
     )
     drawn.set_progress_bar_config(disable=True)
     return Generator(folder, info, drawn.to(device or best_device()))

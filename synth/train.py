@@ -161,7 +161,10 @@ class _Run:
         config = self.config
         # Every step has its own generators, so a resumed run draws what an unbroken one would.
         batch, ids = draw_batch(
-            self.pixels, self.cumulative, config, np.random.default_rng((config.seed, self.done.step))
+            self.pixels,
+            self.cumulative,
+            config,
+            np.random.default_rng((config.seed, self.done.step)),
         )
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.done.step)
         torch.manual_seed(config.seed * 1_000_003 + self.done.step)  # the network's dropout

@@ -51,7 +51,9 @@ def prepare_pixels(corpus: Corpus, view: View, folder: Path, progress: Progress)
     if count == 0:
         raise GeneratorError(f"{corpus.path} has no training rows to learn from")
     if "synthetic" in set(table["origin"].to_pylist()):
-        raise GeneratorError(f"{corpus.path} holds synthetic cells; a generator learns from real ones")
+        raise GeneratorError(
+            f"{corpus.path} holds synthetic cells; a generator learns from real ones"
+        )
     path = folder / "pixels.npy"
     if not path.exists():
         temporary = folder / "pixels.tmp"

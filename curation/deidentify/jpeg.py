@@ -11,8 +11,8 @@ import re
 import struct
 from dataclasses import dataclass
 
-_SOI, _EOI, _SOS, _DQT, _DHT, _DRI, _APP1, _APP2, _APP14 = (
-    0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDD, 0xE1, 0xE2, 0xEE,
+_EOI, _SOS, _DQT, _DHT, _DRI, _APP0, _APP1, _APP2, _APP14 = (
+    0xD9, 0xDA, 0xDB, 0xC4, 0xDD, 0xE0, 0xE1, 0xE2, 0xEE,
 )  # fmt: skip
 # Baseline, extended and progressive Huffman: what every decoder reads.
 _FRAMES = (0xC0, 0xC1, 0xC2)
@@ -44,6 +44,7 @@ class _Walk:
     frame: tuple[int, int, bytes] | None = None
     exif: bytes = b""
     icc: bytes = b""
+    jfif: bool = False
     adobe: int | None = None
     scans: int = 0
 
@@ -69,8 +70,10 @@ def clean_jpeg(data: bytes) -> CleanJpeg:
     if walk.frame is None or not walk.scans:
         raise MalformedJpegError("has no frame or no scan")
     width, height, ids = walk.frame
-    if ids == _RGB_IDS and walk.adobe is None:
-        # Without its JFIF segment a decoder would now take these for RGB, not YCbCr.
+    # A JFIF segment says YCbCr and outranks the Adobe segment and the names of the components; it
+    # is dropped, so what only it decides is not vouched for.
+    outranked = walk.jfif and len(ids) == 3 and walk.adobe == 0
+    if outranked or (ids == _RGB_IDS and walk.adobe is None):
         raise MalformedJpegError("colour space depends on a segment that is dropped")
     walk.kept.append(b"\xff\xd9")
     return CleanJpeg(b"".join(walk.kept), width, height, len(ids), walk.exif, walk.icc)
@@ -109,6 +112,8 @@ def _take(walk: _Walk, marker: int, body: bytes) -> None:
         _emit(walk, marker, body)
     elif marker in _KEPT:
         _emit(walk, marker, body)
+    elif marker == _APP0 and body[:5] == b"JFIF\x00":
+        walk.jfif = True
     elif marker == _APP14 and body[:5] == b"Adobe" and len(body) >= 12:
         # Written anew: only the transform byte decides how the pixels decode.
         walk.adobe = body[11]

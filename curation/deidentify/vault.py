@@ -57,7 +57,7 @@ def open_vault(path: Path, *, outside: Path | None = None) -> Vault:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not key_file.exists():
             _write_private(key_file, secrets.token_hex(KEY_BYTES).encode())
-        text = key_file.read_text().strip()
+        text = key_file.read_bytes()
     except OSError as error:
         raise VaultError(f"the vault {path} cannot be made or read: {error.strerror}") from error
     return Vault(path, _parse_key(text, key_file))
@@ -78,9 +78,9 @@ def default_vault(corpus: Path) -> Path:
     return corpus.parent / f"{corpus.name}-vault"
 
 
-def _parse_key(text: str, path: Path) -> bytes:
+def _parse_key(text: bytes, path: Path) -> bytes:
     try:
-        key = bytes.fromhex(text)
+        key = bytes.fromhex(text.decode("ascii"))
     except ValueError as error:
         raise VaultError(f"{path} is damaged: expected {2 * KEY_BYTES} hex digits") from error
     if len(key) != KEY_BYTES:

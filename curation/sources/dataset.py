@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SourceError
-from .source import Columns, RawCell, as_text, find_column, value_identifiers
+from .source import (
+    Columns,
+    RawCell,
+    as_text,
+    find_column,
+    label_text,
+    refuse_synthetic,
+    value_identifiers,
+)
 
 _SCHEME = "hf://datasets/"
 _SAVED_MARKS = ("dataset_dict.json", "dataset_info.json", "state.json")
@@ -30,12 +38,14 @@ class DatasetSource:
         return len(self.dataset)
 
     def _label(self, value: Any) -> str:
-        return self.label_names[value] if self.label_names else as_text(value) or ""
+        return label_text(value, self.label_names)
 
     def labels(self) -> Mapping[str, int]:
         """Return label as found -> cells."""
         values = self.dataset[self.roles["label"]]
-        return Counter(self._label(value) for value in values if value is not None)
+        counts = Counter(self._label(value) for value in values)
+        counts.pop("", None)
+        return counts
 
     def read(self, start: int, stop: int) -> Iterator[RawCell]:
         """Yield the cells of a range of positions."""
@@ -45,8 +55,7 @@ class DatasetSource:
             data, path = image.get("bytes"), image.get("path")
             if data is None and path and Path(path).is_file():
                 data = Path(path).read_bytes()
-            value = row[self.roles["label"]]
-            label = "" if value is None else self._label(value)
+            label = self._label(row[self.roles["label"]])
             problem = "file_missing" if data is None else None if label else "label_missing"
             fields = {
                 role: as_text(row[column]) if (column := self.roles[role]) else None
@@ -58,8 +67,9 @@ class DatasetSource:
     def identifiers(self) -> Iterator[tuple[str, str]]:
         """Yield image paths' stems, subjects, slides, sites and values of dropped columns."""
         image = self.roles["image"]
-        paths = self.dataset.data.column(image).combine_chunks().field("path").to_pylist()
-        yield from (("file", Path(path).stem) for path in paths if path)
+        for chunk in self.dataset.data.column(image).chunks:
+            paths = chunk.field("path").to_pylist()
+            yield from (("file", Path(path).stem) for path in paths if path)
         for role in ("subject", "slide", "site"):
             column = self.roles[role]
             for value in dict.fromkeys(self.dataset[column] if column else ()):
@@ -83,10 +93,19 @@ def open_dataset(location: str, columns: Columns) -> DatasetSource | None:
         return None
     import datasets
 
-    loaded = _load_hub(datasets, location) if not is_saved else datasets.load_from_disk(location)
+    loaded = _load_saved(datasets, location) if is_saved else _load_hub(datasets, location)
     if isinstance(loaded, dict):
         loaded = datasets.concatenate_datasets(list(loaded.values()))
     return _source(datasets, loaded, location, columns)
+
+
+def _load_saved(datasets: Any, location: str) -> Any:
+    try:
+        return datasets.load_from_disk(location)
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            f"{location} looks like a dataset saved to disk, but cannot be loaded: {error}"
+        ) from error
 
 
 def _load_hub(datasets: Any, location: str) -> Any:
@@ -110,6 +129,8 @@ def _source(datasets: Any, dataset: Any, location: str, columns: Columns) -> Dat
         role: find_column(names, role, getattr(columns, role), location, required=role == "label")
         for role in ("label", "subject", "slide", "site")
     }
+    if "origin" in names:
+        refuse_synthetic(dataset.unique("origin"), location)
     kind = dataset.features[roles["label"]]
     return DatasetSource(
         dataset.cast_column(image, datasets.Image(decode=False)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from ..errors import SourceError
 from .source import IMAGE_SUFFIXES, Columns, RawCell
 
 
@@ -31,12 +33,12 @@ class ClassFolders:
     def read(self, start: int, stop: int) -> Iterator[RawCell]:
         """Yield the cells of a range of positions."""
         for label, path in self.files[start:stop]:
-            yield RawCell(str(path.relative_to(self.root)), label, path.read_bytes())
+            yield RawCell(path_text(path.relative_to(self.root)), label, read_file(path))
 
     def identifiers(self) -> Iterator[tuple[str, str]]:
         """Yield the stem of every file name."""
         for _, path in self.files:
-            yield "file", path.stem
+            yield "file", path_text(path.stem)
 
     def identity(self) -> str:
         """Return a hash over names, sizes and times of change."""
@@ -48,8 +50,32 @@ def files_identity(paths: Iterator[Path] | list[Path]) -> str:
     digest = blake3()
     for path in paths:
         status = path.stat()
-        digest.update(f"{path}\x00{status.st_size}\x00{status.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(path))
+        digest.update(f"\x00{status.st_size}\x00{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def path_text(path: Path | str) -> str:
+    """Return a file name as text that can be written; names that are not UTF-8 read as Latin-1."""
+    raw = os.fsencode(path)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a source file.
+
+    Raises: SourceError where it cannot be read (a damaged image can: that is found later).
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            f"{path} cannot be read: {error.strerror}. Next: make it readable or take it out of "
+            "the source, and run the same command again"
+        ) from error
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -69,11 +95,11 @@ def open_class_folders(location: str, columns: Columns) -> ClassFolders | None:
     if not root.is_dir():
         return None
     files = [
-        (folder.name, path)
+        (path_text(folder.name), path)
         for folder in sorted(root.iterdir())
         if folder.is_dir() and not folder.name.startswith(".")
         for path in image_files(folder)
     ]
     loose = [path for path in image_files(root) if path.parent == root]
-    files.extend((root.resolve().name, path) for path in loose)
+    files.extend((path_text(root.resolve().name), path) for path in loose)
     return ClassFolders(root, tuple(files)) if files else None

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet as pq
 
 from ..errors import SourceError
-from .folder import files_identity, image_files
+from .folder import files_identity, image_files, path_text, read_file
 from .source import Columns, RawCell, as_text, find_column, value_identifiers
 
-_TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+METADATA_TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class ImageFolder:
     def read(self, start: int, stop: int) -> Iterator[RawCell]:
         """Yield the cells of a range of positions."""
         for entry in self.entries[start:stop]:
-            data = entry.path.read_bytes() if entry.path is not None else None
+            data = read_file(entry.path) if entry.path is not None else None
             yield RawCell(
                 entry.name, entry.label, data, entry.subject, entry.slide, entry.site, entry.problem
             )
@@ -83,13 +84,17 @@ def open_image_folder(location: str, columns: Columns) -> ImageFolder | None:
     Raises: SourceError where there are several tables or one that cannot be read.
     """
     root = Path(location)
-    tables = [root / name for name in _TABLES if (root / name).is_file()]
+    tables = [root / name for name in METADATA_TABLES if (root / name).is_file()]
     if not tables:
         return None
     if len(tables) > 1:
-        raise SourceError(f"{root} has {len(tables)} metadata tables; keep one of {_TABLES}")
+        raise SourceError(
+            f"{root} has {len(tables)} metadata tables; keep one of {METADATA_TABLES}"
+        )
     table = _read_table(tables[0])
     names = table.column_names
+    if len(set(names)) < len(names):
+        raise SourceError(f"{tables[0].name} has two columns of one name")
     where = tables[0].name
     file_column = find_column(names, "file_name", None, where, required=True)
     roles = {
@@ -107,20 +112,24 @@ def open_image_folder(location: str, columns: Columns) -> ImageFolder | None:
 
 def _entries(root: Path, values: Mapping[str, list[Any]]) -> Iterator[_Entry]:
     files = image_files(root)
-    by_path = {str(path.relative_to(root)): path for path in files}
-    by_name = Counter(path.name for path in files)
-    unnamed = {path.name: path for path in files if by_name[path.name] == 1}
-    seen: set[Path] = set()
+    by_path = {path_text(path.relative_to(root)): path for path in files}
+    by_name = Counter(path_text(path.name) for path in files)
+    unique = {name: path for path in files if by_name[name := path_text(path.name)] == 1}
+    seen: dict[Path, set[tuple[str | None, ...]]] = {}
     for row, name in enumerate(values["file_name"]):
         text = as_text(name) or f"row {row}"
         # Exports often name files without their folder; a name that occurs once is clear enough.
-        path = by_path.get(text.replace("\\", "/")) or unnamed.get(Path(text).name)
+        # A row that names another folder is another cell's, whatever its file is called.
+        where = str(PurePosixPath(text.replace("\\", "/")))
+        path = by_path.get(where) or unique.get(where)
         label = as_text(values["label"][row])
+        fields = {role: as_text(values[role][row]) for role in ("subject", "slide", "site")}
         problem = "file_missing" if path is None else "label_missing" if label is None else None
         if path is not None:
-            problem = "row_repeated" if path in seen else problem
-            seen.add(path)
-        fields = {role: as_text(values[role][row]) for role in ("subject", "slide", "site")}
+            # Rows that disagree about one file go on, and are found as a conflict of two copies.
+            said = (label, *fields.values())
+            problem = "row_repeated" if said in seen.get(path, ()) else problem
+            seen.setdefault(path, set()).add(said)
         yield _Entry(text, path, label or "", **fields, problem=problem)
     for name, path in by_path.items():
         if path not in seen:
@@ -132,24 +141,31 @@ def _read_table(path: Path) -> pa.Table:
         if path.suffix == ".csv":
             # Every column as text: a record number must not lose its leading zeros.
             with path.open("rb") as file:
-                header = file.readline().decode("utf-8-sig").strip()
-            names = next(iter(_split_header(header)), [])
+                header = file.readline().decode("utf-8-sig").rstrip("\r\n")
+            names = next(csv.reader([header]), [])
             convert = pyarrow.csv.ConvertOptions(
                 column_types={name: pa.string() for name in names}, strings_can_be_null=True
             )
-            return pyarrow.csv.read_csv(path, convert_options=convert)
+            parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+            return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
         if path.suffix == ".jsonl":
-            return pyarrow.json.read_json(path)
+            return _read_json_lines(path)
         return pq.read_table(path, partitioning=None)
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        # The parser's own text may quote a row, and rows hold names.
+    except (pa.ArrowException, ValueError, csv.Error) as error:
+        # The parser's own text may quote a row, and rows hold names: it is not even chained.
         raise SourceError(
             f"{path.name} cannot be read as a table ({type(error).__name__}); "
-            "check that every row has as many fields as the header"
-        ) from error
+            "check that it is UTF-8 and that every row has as many fields as the header"
+        ) from None
 
 
-def _split_header(header: str) -> Iterator[list[str]]:
-    import csv
-
-    yield from csv.reader([header])
+def _read_json_lines(path: Path) -> pa.Table:
+    # Not Arrow's reader: that one turns text which looks like a date into a date.
+    with path.open(encoding="utf-8-sig") as file:
+        rows = [json.loads(line) for line in file if line.strip()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a line is no JSON object")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table(
+        {name: pa.array([as_text(row.get(name)) for row in rows], pa.string()) for name in names}
+    )

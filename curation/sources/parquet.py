@@ -15,8 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import SourceError
-from .folder import files_identity
-from .source import Columns, RawCell, as_text, find_column, value_identifiers
+from .folder import files_identity, path_text
+from .image_folder import METADATA_TABLES
+from .source import (
+    Columns,
+    RawCell,
+    as_text,
+    find_column,
+    label_text,
+    refuse_synthetic,
+    value_identifiers,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +56,7 @@ class ParquetSource:
         return counts
 
     def _label(self, value: Any) -> str:
-        if isinstance(value, int) and 0 <= value < len(self.label_names):
-            return self.label_names[value]
-        return as_text(value) or ""
+        return label_text(value, self.label_names)
 
     def read(self, start: int, stop: int) -> Iterator[RawCell]:
         """Yield the cells of a range of positions; one row group is in memory at a time."""
@@ -81,7 +88,7 @@ class ParquetSource:
         """Yield image paths' stems, subjects, slides, sites and values of dropped columns."""
         image = self.roles["image"]
         for path in self.files:
-            yield "file", path.stem
+            yield "file", path_text(path.stem)
             with pq.ParquetFile(path) as opened:
                 names = opened.read(columns=[f"{image}.path"])
             for entry in names[image].to_pylist():
@@ -116,6 +123,9 @@ def open_parquet(location: str, columns: Columns) -> ParquetSource | None:
     for path, other in schemas.items():
         if other.names != schema.names:
             raise SourceError(f"{path.name} has other columns than {files[0].name}")
+        if "origin" in other.names:
+            origins = pq.read_table(path, columns=["origin"], partitioning=None)["origin"]
+            refuse_synthetic(origins.unique().to_pylist(), path.name)
     groups = [
         (path, number, rows) for path in files for number, rows in enumerate(_group_rows(path))
     ]
@@ -141,7 +151,7 @@ def open_parquet(location: str, columns: Columns) -> ParquetSource | None:
 def _parquet_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path] if path.suffix == ".parquet" else []
-    if not path.is_dir() or (path / "metadata.parquet").is_file():
+    if not path.is_dir() or any((path / name).is_file() for name in METADATA_TABLES):
         return []
     # A corpus keeps its shards in data/; its reports are no source.
     return sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet"))

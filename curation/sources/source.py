@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ class RawCell:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which column of a table holds what; None means: the first of the usual names that is there."""
+    """Which column of a table holds what; None means: the first of the usual names there."""
 
     image: str | None = None
     label: str | None = None
@@ -48,8 +48,13 @@ _USUAL: Mapping[str, tuple[str, ...]] = {
 class Source(Protocol):
     """A sized sequence of raw cells that can be read from any position."""
 
-    kind: str
-    dropped_columns: tuple[str, ...]
+    @property
+    def kind(self) -> str:
+        """What kind of source it is, in words that may be published."""
+
+    @property
+    def dropped_columns(self) -> tuple[str, ...]:
+        """Names of the columns that are not taken over."""
 
     def __len__(self) -> int:
         """Return the number of cells, unusable ones included."""
@@ -98,6 +103,25 @@ def as_text(value: Any) -> str | None:
         value = int(value)
     text = str(value).strip()
     return text or None
+
+
+def label_text(value: Any, names: Sequence[str]) -> str:
+    """Return a label as found, "" where there is none; `names` are those of a `ClassLabel`."""
+    if names and isinstance(value, int):
+        # -1 is how `datasets` spells a missing class.
+        return names[value] if 0 <= value < len(names) else ""
+    return as_text(value) or ""
+
+
+def refuse_synthetic(origins: Iterable[Any], where: str) -> None:
+    """Refuse rows that say they are synthetic: curated, they would pass for real cells.
+
+    Raises: SourceError.
+    """
+    if "synthetic" in origins:
+        raise SourceError(
+            f"{where} holds synthetic cells (column 'origin'); only real cells are curated"
+        )
 
 
 def value_identifiers(rows: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str]]:

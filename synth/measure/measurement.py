@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from curation.manifest import Frozen, View
+from curation.errors import MeasurementError
+from curation.manifest import Frozen, View, parse_model
 
 MEASUREMENTS_FORMAT = 1
+MEASUREMENTS_NAME = "measurements.json"
+REPORT_NAME = "report.html"
 ALL_CLASSES = "all"
 FID_NEEDS = 2_048
 """Images a side under which a plain FID says little: it is greyed out and KID stands in front."""
@@ -53,3 +57,17 @@ class Measurements(Frozen):
         default_factory=dict, description="label -> why it could not be measured"
     )
     versions: dict[str, str]
+
+
+def read_measurements(report: Path) -> Measurements:
+    """Read the measurements of a report directory.
+
+    Raises: MeasurementError where it is no complete report; CorpusError where it does not fit.
+    """
+    file = report / MEASUREMENTS_NAME
+    if not file.is_file():
+        raise MeasurementError(
+            f"{report} is no complete report: it has no {MEASUREMENTS_NAME}. "
+            "Next: run `smearkit evaluate`"
+        )
+    return parse_model(Measurements, file)

@@ -1,0 +1,38 @@
+# Two commands on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test unit lint types format bench clean
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[inception,dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)  ## the whole way on a built-in corpus, minutes on two CPU cores
+	$(BIN)/smearkit demo --out demo-out
+
+test: lint types unit  ## everything that CI runs
+	$(BIN)/python -m pytest -m e2e
+
+unit: $(STAMP)  ## the quick tests, under a minute
+	$(BIN)/python -m pytest -m 'not e2e'
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## speed as ratios against named baselines
+	$(BIN)/python scripts/bench.py
+
+clean:
+	rm -rf $(VENV) demo-out out

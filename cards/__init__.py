@@ -1,0 +1,1 @@
+"""Corpora and measurements become reports, cards and releases. Nothing here computes a measure."""

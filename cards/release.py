@@ -1,0 +1,209 @@
+"""The stage `release`: two corpora and a report in, two dataset folders out, past every gate."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from curation.corpus import Corpus, file_sha256, load_corpus
+from curation.deidentify.vault import Vault, default_vault, read_vault
+from curation.errors import ReleaseRefusedError
+from curation.manifest import Frozen, parse_model
+from curation.output import refuse_existing, whole_directory, write_whole
+from curation.progress import Progress, silent
+from synth.measure.measurement import MEASUREMENTS_NAME, read_measurements
+
+from .dataset_card import Kind, render_card
+from .facts import CardFacts
+from .gates import CHECKS, GATE_NAMES, Candidate, Gate, no_identifier, overridden
+
+RELEASE_NAME = "release.json"
+_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+
+
+class ReleaseInfo(Frozen):
+    """`release.json`: what a release directory holds. Written last."""
+
+    format_version: int
+    name: str
+    version: str
+    license: str
+    real: str
+    synthetic: str
+    gates: tuple[Gate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release directory whose gates have passed, or were overridden by name."""
+
+    path: Path
+    info: ReleaseInfo
+
+    @property
+    def real(self) -> Path:
+        """The folder of the real dataset."""
+        return self.path / "real"
+
+    @property
+    def synthetic(self) -> Path:
+        """The folder of the synthetic dataset."""
+        return self.path / "synthetic"
+
+
+def release(
+    real: Corpus | Path,
+    synthetic: Corpus | Path,
+    report: Path,
+    version: str,
+    out: Path,
+    *,
+    name: str = "Blood smear cells",
+    license_id: str | None = None,
+    vault: Path | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Release:
+    """Make the two dataset folders of one version; refused unless every gate passes.
+
+    Raises: ReleaseRefusedError naming every gate that failed; CorpusError; OutputExistsError.
+    """
+    refuse_existing(out)
+    check_words(version, overrides)
+    real = real if isinstance(real, Corpus) else load_corpus(real)
+    synthetic = synthetic if isinstance(synthetic, Corpus) else load_corpus(synthetic)
+    candidate = _candidate(real, synthetic, report, license_id, vault)
+    gates = []
+    for number, check in enumerate(CHECKS):
+        progress("check", number, len(CHECKS) + 1)
+        gates.append(overridden(check(candidate), overrides))
+    _refuse_failed(gates)
+    job = {
+        "stage": "release", "version": version, "name": name, "license": candidate.license,
+        "real": real.fingerprint, "synthetic": synthetic.fingerprint,
+        "measurements": file_sha256(report / MEASUREMENTS_NAME), "overrides": sorted(overrides),
+    }  # fmt: skip
+    with whole_directory(out, job) as partial:
+        folders = [partial / kind for kind in ("real", "synthetic")]
+        for folder, corpus in zip(folders, (real, synthetic), strict=True):
+            _copy_data(folder, corpus, report)
+        _write_cards(folders, candidate, name, version, gates)
+        gates.append(overridden(no_identifier(folders, candidate.vault), overrides))
+        progress("check", len(CHECKS) + 1, len(CHECKS) + 1)
+        if gates[-1].state == "failed":
+            # What holds an identifier must not be left lying beside --out.
+            for folder in folders:
+                shutil.rmtree(folder)
+        _refuse_failed(gates)
+        _write_cards(folders, candidate, name, version, gates)
+        for folder in folders:
+            _write_checksums(folder)
+        info = ReleaseInfo(
+            format_version=1, name=name, version=version, license=candidate.license,
+            real=real.fingerprint, synthetic=synthetic.fingerprint, gates=tuple(gates),
+        )  # fmt: skip
+        write_whole(partial / RELEASE_NAME, (info.model_dump_json(indent=2) + "\n").encode())
+    return Release(out, info)
+
+
+def read_release(path: Path) -> Release:
+    """Open a release directory.
+
+    Raises: ReleaseRefusedError where it is not complete.
+    """
+    file = path / RELEASE_NAME
+    if not file.is_file():
+        raise ReleaseRefusedError(f"{path} is no complete release: it has no {RELEASE_NAME}")
+    return Release(path, parse_model(ReleaseInfo, file))
+
+
+def check_words(version: str, overrides: Sequence[str]) -> None:
+    """Refuse a version that is not MAJOR.MINOR.PATCH, or the override of an unknown gate.
+
+    Raises: ReleaseRefusedError.
+    """
+    if not _VERSION.fullmatch(version):
+        raise ReleaseRefusedError(f"version {version!r} is not MAJOR.MINOR.PATCH, such as 1.2.0")
+    unknown = sorted(set(overrides) - set(GATE_NAMES))
+    if unknown:
+        raise ReleaseRefusedError(
+            f"there is no gate {', '.join(unknown)}; the gates are {', '.join(GATE_NAMES)}"
+        )
+
+
+def _candidate(
+    real: Corpus, synthetic: Corpus, report: Path, license_id: str | None, vault: Path | None
+) -> Candidate:
+    return Candidate(
+        real=real,
+        synthetic=synthetic,
+        measurements=read_measurements(report),
+        vault=_find_vault(real, vault),
+        license=license_id or _only_value(real, "license") or "unknown",
+        source=_only_value(real, "source"),
+    )
+
+
+def _find_vault(real: Corpus, vault: Path | None) -> Vault | None:
+    if vault is not None:
+        return read_vault(vault)
+    usual = default_vault(real.path)
+    return read_vault(usual) if (usual / "key").is_file() else None
+
+
+def _only_value(corpus: Corpus, column: str) -> str | None:
+    values = sorted({v for v in corpus.rows([column])[column].to_pylist() if v is not None})
+    return "; ".join(values) if values else None
+
+
+def _refuse_failed(gates: Sequence[Gate]) -> None:
+    failed = [gate for gate in gates if gate.state == "failed"]
+    if failed:
+        lines = [f"  {gate.name}: {gate.detail}" for gate in failed]
+        raise ReleaseRefusedError(
+            "the release is refused:\n" + "\n".join(lines) + "\n"
+            "Next: mend the cause; or take the responsibility with --override NAME, "
+            "which the card will state"
+        )
+
+
+def _copy_data(folder: Path, corpus: Corpus, report: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+    for shard in corpus.manifest.shards:
+        target = folder / shard.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(corpus.path / shard.path, target)
+    reports = folder / "reports"
+    shutil.copytree(report, reports)
+    if (corpus.path / "reports").is_dir():
+        shutil.copytree(corpus.path / "reports", reports, dirs_exist_ok=True)
+    shutil.copyfile(corpus.path / "manifest.json", reports / "corpus.json")
+
+
+def _write_cards(
+    folders: Sequence[Path], candidate: Candidate, name: str, version: str, gates: Sequence[Gate]
+) -> None:
+    facts = CardFacts(
+        name=name, version=version, license=candidate.license, source=candidate.source,
+        real=candidate.real, synthetic=candidate.synthetic, measurements=candidate.measurements,
+        gates=gates,
+    )  # fmt: skip
+    kinds: tuple[Kind, ...] = ("real", "synthetic")
+    for folder, kind in zip(folders, kinds, strict=True):
+        corpus = candidate.real if kind == "real" else candidate.synthetic
+        write_whole(folder / "README.md", render_card(facts, kind).encode())
+        changelog = (
+            f"# Changelog\n\n## {version}\n\n- {corpus.manifest.n_out} {kind} cells, "
+            f"fingerprint `{corpus.fingerprint}`.\n"
+        )
+        write_whole(folder / "CHANGELOG.md", changelog.encode())
+
+
+def _write_checksums(folder: Path) -> None:
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "checksums.txt")
+    lines = [f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}" for path in files]
+    write_whole(folder / "checksums.txt", ("\n".join(lines) + "\n").encode())

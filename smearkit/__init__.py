@@ -1,0 +1,77 @@
+"""smearkit: blood-smear exports in, two trustworthy dataset releases out.
+
+Every command is one function of the same name. Names are loaded when first used, so importing
+smearkit is quick and pulls in no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cards.release import Release, release
+    from curation.corpus import Corpus, load_corpus
+    from curation.curate import CurateConfig, curate
+    from curation.errors import SmearkitError
+    from synth.config import PRESETS, SampleConfig, TrainConfig
+    from synth.evaluate import EvaluateConfig
+    from synth.generator import Generator, load_generator
+    from synth.sample import sample
+    from synth.train import train
+
+    from .evaluate import evaluate
+    from .inspect import inspect
+
+_HOME = {
+    "Corpus": "curation.corpus",
+    "CurateConfig": "curation.curate",
+    "EvaluateConfig": "synth.evaluate",
+    "Generator": "synth.generator",
+    "PRESETS": "synth.config",
+    "Release": "cards.release",
+    "SampleConfig": "synth.config",
+    "SmearkitError": "curation.errors",
+    "TrainConfig": "synth.config",
+    "curate": "curation.curate",
+    "evaluate": "smearkit.evaluate",
+    "inspect": "smearkit.inspect",
+    "load_corpus": "curation.corpus",
+    "load_generator": "synth.generator",
+    "release": "cards.release",
+    "sample": "synth.sample",
+    "train": "synth.train",
+}
+
+__all__ = [
+    "PRESETS",
+    "Corpus",
+    "CurateConfig",
+    "EvaluateConfig",
+    "Generator",
+    "Release",
+    "SampleConfig",
+    "SmearkitError",
+    "TrainConfig",
+    "curate",
+    "evaluate",
+    "inspect",
+    "load_corpus",
+    "load_generator",
+    "release",
+    "sample",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'smearkit' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    # Importing smearkit.evaluate puts the module under the function's name: put the function there.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,5 @@
+"""`python -m smearkit`."""
+
+from .cli import main
+
+main()

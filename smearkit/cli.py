@@ -1,0 +1,417 @@
+"""The command line: one verb per stage. Heavy imports wait until a verb needs them."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from curation.errors import SmearkitError
+
+from .console import progress_bars, say, show_result, table
+from .options import pairs, resolve
+
+app = typer.Typer(
+    name="smearkit",
+    help="Blood-smear exports in, two trustworthy dataset releases out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Directory to make; must not exist.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML file of settings; flags go over it.")
+]
+Command = TypeVar("Command", bound=Callable[..., None])
+INTERRUPTED = 130
+
+
+def _fail(text: str, status: int) -> NoReturn:
+    say(text)
+    raise SystemExit(status)
+
+
+def _verb(command: Command) -> Command:
+    """Turn refusals into exit status 1 and Ctrl-C into 130, with a message on stderr."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except SmearkitError as error:
+            _fail(f"error: {error}", 1)
+        except KeyboardInterrupt:
+            _fail("stopped; the same command goes on where it stopped", INTERRUPTED)
+
+    return wrapped  # type: ignore[return-value]
+
+
+@app.command()
+@_verb
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Directory to make.")] = Path("demo-out"),
+    inception: Annotated[Path | None, typer.Option(help="Folder with the FID network.")] = None,
+    quick: Annotated[
+        bool, typer.Option(help="Few cells and little training; a smoke test.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run everything below on a built-in corpus of drawn cells; minutes on two CPU cores."""
+    from .demo import run_demo
+
+    result = run_demo(out, inception=inception, quick=quick, say=say)
+    show_result(result.as_dict(), result.lines(), as_json=as_json)
+
+
+@app.command()
+@_verb
+def curate(
+    sources: Annotated[
+        list[str], typer.Argument(help="Folders, Parquet files, or hf://datasets/…")
+    ],
+    out: Out,
+    vault: Annotated[
+        Path | None, typer.Option(help="Where keys stay; default OUT-vault. Never publish it.")
+    ] = None,
+    quarantine: Annotated[
+        Path | None, typer.Option(help="Where unusable files go; default OUT-quarantine.")
+    ] = None,
+    config_file: ConfigFile = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    image_column: Annotated[str | None, typer.Option(help="Column of the image.")] = None,
+    subject_column: Annotated[str | None, typer.Option(help="Column of the patient.")] = None,
+    slide_column: Annotated[str | None, typer.Option(help="Column of the slide.")] = None,
+    site_column: Annotated[str | None, typer.Option(help="Column of the laboratory.")] = None,
+    map_label: Annotated[
+        list[str] | None, typer.Option(help="OWN=KNOWN: what a label of yours means. Repeatable.")
+    ] = None,
+    drop_unknown_labels: Annotated[
+        bool | None,
+        typer.Option("--drop-unknown-labels", help="Drop (and count) unknown labels."),
+    ] = None,
+    source_name: Annotated[str | None, typer.Option(help="What the card calls the source.")] = None,
+    license_id: Annotated[
+        str | None, typer.Option("--license", help="Licence of the cells, as a Hub id: cc-by-4.0.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn raw smear images into a curated corpus: pixels only, no duplicates, fair splits."""
+    from curation.curate import CurateConfig
+    from curation.curate import curate as run
+
+    flags = {
+        "label_column": label_column, "image_column": image_column,
+        "subject_column": subject_column, "slide_column": slide_column,
+        "site_column": site_column, "label_map": pairs(map_label, "--map-label"),
+        "drop_unknown_labels": drop_unknown_labels, "source_name": source_name,
+        "license": license_id,
+    }  # fmt: skip
+    config = resolve(CurateConfig, {}, config_file, flags)
+    with progress_bars() as progress:
+        corpus = run(sources, out, config, vault=vault, quarantine=quarantine, progress=progress)
+    found = corpus.manifest
+    result = {
+        "corpus": str(out), "fingerprint": found.fingerprint, "n_in": found.n_in,
+        "n_out": found.n_out, "dropped": found.dropped, "classes": found.class_totals(),
+        "splits": found.splits, "duplicate_groups": found.duplicate_groups,
+        "conflicts": found.conflicts, "quarantined": found.quarantined,
+    }  # fmt: skip
+    dropped = ", ".join(f"{reason} {count}" for reason, count in found.dropped.items()) or "none"
+    lines = [
+        f"{out}  {found.n_in} images in, {found.n_out} cells out; dropped: {dropped}",
+        f"  {found.duplicate_groups} duplicate groups, {found.conflicts} with conflicting labels or "
+        f"subjects, {found.quarantined} files quarantined",
+        f"  splits by {found.grouped_by.replace('_', ' ')}; fingerprint {found.fingerprint}",
+        *_class_table(found.classes),
+    ]
+    show_result(result, lines, as_json=as_json)
+
+
+def _class_table(classes: dict[str, dict[str, int]]) -> list[str]:
+    labels = list(dict.fromkeys(label for counts in classes.values() for label in counts))
+    rows = [[label, *(classes[split].get(label, 0) for split in classes)] for label in labels]
+    return table(["class", *classes], rows)
+
+
+@app.command()
+@_verb
+def train(
+    corpus: Annotated[Path, typer.Argument(help="A curated corpus.")],
+    out: Out,
+    preset: Annotated[str, typer.Option(help="smoke, demo or cpu-64.")] = "cpu-64",
+    config_file: ConfigFile = None,
+    images: Annotated[int | None, typer.Option(help="Training images to see.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak of the learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, noise and order.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a generator on a corpus' training split."""
+    from synth.config import TrainConfig
+    from synth.config import preset as get_preset
+    from synth.train import train as run
+
+    flags = {
+        "images": images, "minutes": minutes, "batch": batch, "learning_rate": learning_rate,
+        "seed": seed,
+    }  # fmt: skip
+    config = resolve(TrainConfig, get_preset(preset).model_dump(), config_file, flags)
+    with progress_bars() as progress:
+        info = run(corpus, out, config, progress=progress).info
+    result = {
+        "generator": str(out), "images_seen": info.images_seen, "seconds": info.seconds,
+        "final_loss": info.final_loss,
+    }  # fmt: skip
+    lines = [
+        f"{out}  {info.images_seen} images in {info.seconds:.0f} s "
+        f"({info.images_seen / max(info.seconds, 1e-9):.1f}/s), final loss {info.final_loss:.4f}",
+        f"  {info.parameters / 1e6:.1f} M parameters, {info.view.side} px, "
+        f"{len(info.trained_on)} classes; fingerprint {info.fingerprint}",
+    ]
+    show_result(result, lines, as_json=as_json)
+
+
+@app.command()
+@_verb
+def sample(
+    generator: Annotated[Path, typer.Argument(help="A generator folder.")],
+    out: Out,
+    balance: Annotated[
+        Path | None, typer.Option(help="Corpus whose training split is filled up.")
+    ] = None,
+    target: Annotated[
+        int | None, typer.Option(help="With --balance: cells per class; default the largest.")
+    ] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", help="Class to draw. Repeatable; default all.")
+    ] = None,
+    count: Annotated[int | None, typer.Option("-n", help="Cells to draw of each class.")] = None,
+    config_file: ConfigFile = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="1: none; more: clearer classes.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images drawn at once.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw synthetic cells: what a corpus lacks to be balanced, or so many of a class."""
+    import time
+
+    from curation.corpus import load_corpus
+    from curation.output import refuse_existing
+    from synth.config import SampleConfig
+    from synth.generator import read_info
+    from synth.plan import balance_plan, class_plan
+    from synth.sample import sample as run
+
+    if (balance is None) == (count is None):
+        raise typer.BadParameter("give either --balance CORPUS, or -n N (with --class, or for all)")
+    if (balance is not None and classes) or (balance is None and target is not None):
+        raise typer.BadParameter("--target goes with --balance, --class with -n")
+    flags = {"steps": steps, "guidance": guidance, "batch": batch, "seed": seed}
+    config = resolve(SampleConfig, {}, config_file, flags)
+    refuse_existing(out)
+    parents = {}
+    if balance is not None:
+        corpus = load_corpus(balance)
+        plan = balance_plan(corpus.manifest.classes.get("train", {}), target)
+        parents = {"balanced": corpus.fingerprint}
+    else:
+        plan = class_plan(classes or list(read_info(generator).trained_on), count or 0)
+    say("\n".join(["the plan:", *table(["class", "cells"], list(plan.items()))]))
+    started = time.monotonic()
+    with progress_bars() as progress:
+        made = run(generator, plan, out, config, parents=parents, progress=progress)
+    seconds = time.monotonic() - started
+    found = made.manifest
+    result = {
+        "corpus": str(out), "fingerprint": found.fingerprint, "n_out": found.n_out,
+        "classes": found.class_totals(), "rejected": found.dropped, "seconds": round(seconds, 1),
+    }  # fmt: skip
+    lines = [
+        f"{out}  {found.n_out} synthetic cells in {seconds:.0f} s "
+        f"({found.n_out / max(seconds, 1e-9):.1f}/s); rejected: {found.dropped or 'none'}",
+        f"  fingerprint {found.fingerprint}",
+    ]
+    show_result(result, lines, as_json=as_json)
+
+
+@app.command()
+@_verb
+def evaluate(
+    real: Annotated[Path, typer.Option(help="The real corpus that the generator learned from.")],
+    synthetic: Annotated[Path, typer.Option(help="A synthetic corpus.")],
+    out: Out,
+    inception: Annotated[
+        Path | None, typer.Option(help="Folder with inception-2015-12-05.pt.")
+    ] = None,
+    download_inception: Annotated[
+        bool, typer.Option("--download-inception", help="Let clean-fid download its network.")
+    ] = False,
+    config_file: ConfigFile = None,
+    max_per_class: Annotated[
+        int | None, typer.Option(help="Cells a class and side for KID and FID.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure synthetic cells against held-out real ones, and write the report."""
+    from synth.evaluate import EvaluateConfig
+    from synth.measure.measurement import REPORT_NAME
+
+    from .evaluate import evaluate as run
+
+    config = resolve(EvaluateConfig, {}, config_file, {"max_per_class": max_per_class})
+    with progress_bars() as progress:
+        report = run(
+            real, synthetic, out, config, inception=inception,
+            download_inception=download_inception, progress=progress,
+        )  # fmt: skip
+    keys = {
+        "name", "label", "value", "low", "high", "n_real", "n_synthetic", "floor", "extractor",
+        "reliable",
+    }  # fmt: skip
+    found = report.measurements.measurements
+    page = out / REPORT_NAME
+    result = {
+        "report": str(page),
+        "measurements": [entry.model_dump(include=keys) for entry in found],
+        "skipped": report.measurements.skipped,
+    }
+    rows = [
+        [f"{m.name} {m.label}", _short(m.value), _interval(m.low, m.high), _short(m.floor),
+         m.n_synthetic, "" if m.reliable else "small n"]
+        for m in found
+    ]  # fmt: skip
+    lines = [str(page), *table(["measure", "value", "95 %", "floor", "n", ""], rows)]
+    show_result(result, lines, as_json=as_json)
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"{low:.3g} to {high:.3g}"
+
+
+@app.command()
+@_verb
+def release(
+    real: Annotated[Path, typer.Option(help="The real corpus.")],
+    synthetic: Annotated[Path, typer.Option(help="The synthetic corpus.")],
+    report: Annotated[Path, typer.Option(help="What `smearkit evaluate` made of the two.")],
+    version: Annotated[str, typer.Option(help="MAJOR.MINOR.PATCH.")],
+    out: Out,
+    name: Annotated[str, typer.Option(help="Title of the cards.")] = "Blood smear cells",
+    license_id: Annotated[
+        str | None, typer.Option("--license", help="Licence id; default: the rows' own.")
+    ] = None,
+    vault: Annotated[
+        Path | None, typer.Option(help="Vault of the real corpus; default REAL-vault.")
+    ] = None,
+    override: Annotated[
+        list[str] | None, typer.Option(help="Gate to override; the card says so. Repeatable.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the two dataset folders of one version; refused unless every gate passes."""
+    from cards.release import release as run
+
+    with progress_bars() as progress:
+        made = run(
+            real, synthetic, report, version, out, name=name, license_id=license_id, vault=vault,
+            overrides=override or (), progress=progress,
+        )  # fmt: skip
+    gates = made.info.gates
+    result = {
+        "release": str(out), "version": version, "real": str(made.real),
+        "synthetic": str(made.synthetic), "gates": {gate.name: gate.state for gate in gates},
+    }  # fmt: skip
+    lines = [
+        f"{out}  version {version}",
+        f"  {made.real}",
+        f"  {made.synthetic}",
+        *(f"  {gate.state:<10}  {gate.name}: {gate.detail}" for gate in gates),
+    ]
+    show_result(result, lines, as_json=as_json)
+
+
+@app.command()
+@_verb
+def publish(
+    release_folder: Annotated[Path, typer.Argument(metavar="RELEASE", help="What `release` made.")],
+    repo: Annotated[str, typer.Option(help="ORG/NAME on the Hub.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would be sent, send nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what would be sent to the Hub (sending itself is not in this version)."""
+    from cards.hub import publication_plan
+
+    plan = publication_plan(release_folder, repo)
+    if not dry_run:
+        raise SmearkitError(
+            "this version cannot send anything yet. Next: --dry-run lists what would be sent; "
+            "`hf upload` can send the two folders by hand"
+        )
+    lines = [
+        f"{entry.repository}  version {plan.version}: {len(entry.files)} files, "
+        f"{sum(entry.files.values()) / 1e6:.1f} MB"
+        for entry in plan.repositories
+    ]
+    for entry in plan.repositories:
+        lines += [f"  {size:>12,}  {entry.repository}/{file}" for file, size in entry.files.items()]
+    show_result(plan.model_dump(mode="json"), lines, as_json=as_json)
+
+
+@app.command()
+@_verb
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A corpus, generator, report or release.")],
+    verify: Annotated[bool, typer.Option(help="Read and compare every byte of a corpus.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what a directory is, whether it is whole, and what it holds."""
+    from .inspect import inspect as run
+
+    found = run(path, verify=verify)
+    whole = "complete" if found.complete else f"NOT complete: {found.problem}"
+    lines = [f"{path}  {found.kind}, {whole}"]
+    if found.fingerprint:
+        lines.append(f"  fingerprint {found.fingerprint}")
+    if found.splits:
+        lines.append("  " + ", ".join(f"{split} {rows}" for split, rows in found.splits.items()))
+    if found.classes:
+        lines += table(["class", "cells"], list(found.classes.items()))
+    show_result(found.model_dump(), lines, as_json=as_json)
+
+
+@app.command()
+@_verb
+def vocabulary(as_json: AsJson = False) -> None:
+    """List every label with its ontology ids and the aliases that are understood."""
+    from curation.vocabulary import CELL_TYPES, VOCABULARY_VERSION
+
+    entries = [
+        {"name": c.name, "rollup": c.rollup, "cl": c.cl, "loinc": c.loinc, "aliases": c.aliases}
+        for c in CELL_TYPES
+    ]
+    lines = [f"{c.name:<34}{c.cl or '–':<12}{', '.join(c.aliases)}" for c in CELL_TYPES]
+    show_result({"version": VOCABULARY_VERSION, "labels": entries}, lines, as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except BrokenPipeError:  # the reader of stdout has gone, as with `| head`
+        sys.stderr.close()
+        raise SystemExit(1) from None
