@@ -84,14 +84,29 @@ def test_the_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_variance_of_pairs_is_that_of_the_centred_kernel() -> None:
     rng = np.random.default_rng(3)
-    x = rng.standard_normal((200, SIZE)) * 1e-4
+    x = rng.standard_normal((200, SIZE)) * 1e-2
     ones = np.ones((1, len(x)))
     # So near zero the cube is 1 + 3 x.y / d: the pairs' variance is 9 trace(C^2) / d^2.
-    expected = 9 * np.trace(np.linalg.matrix_power(np.eye(SIZE) * 1e-8, 2)) / SIZE**2
-    assert kernel._within(x, ones).pair_variance == pytest.approx(expected, rel=0.05)
-    y = rng.standard_normal((150, SIZE)) * 1e-4
+    expected = 9 * np.trace(np.linalg.matrix_power(np.eye(SIZE) * 1e-4, 2)) / SIZE**2
+    assert kernel._within(x, ones).pair_variance == pytest.approx(expected, rel=0.05, abs=0)
+    y = rng.standard_normal((150, SIZE)) * 1e-2
     across = kernel._across(x, y, ones, np.ones((1, len(y))))
-    assert across.pair_variance == pytest.approx(expected, rel=0.05)
+    assert across.pair_variance == pytest.approx(expected, rel=0.05, abs=0)
+
+
+def test_the_noise_of_pairs_is_not_taken_for_the_spread_of_single_images() -> None:
+    rng = np.random.default_rng(8)
+    reach, multipliers = rng.standard_normal(50), kernel._multipliers(rng, 20_000, 50)
+    variance = float(np.var(reach, ddof=1))
+    draws = kernel._singles(reach, multipliers, variance / 4, reference=2.0)
+    assert np.var(draws) == pytest.approx(4 * (variance * 3 / 4) / 2 / 50, rel=0.05)
+    assert not kernel._singles(reach, multipliers, variance, reference=2.0).any()
+
+
+def test_the_multipliers_have_the_moments_they_need() -> None:
+    draws = kernel._multipliers(np.random.default_rng(9), 1_000, 1_000)
+    for power, moment in ((1, 0), (2, 1), (3, 1)):
+        assert np.mean(draws**power) == pytest.approx(moment, abs=0.01)
 
 
 @pytest.mark.parametrize("draw", [_even, _uneven, _rectified])
