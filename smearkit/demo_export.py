@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from smearkit.demo_cells import Stain, draw_cell, random_stain
+from .demo_cells import Stain, draw_cell, random_stain
 
 COUNTS: dict[str, int] = {
     "neutrophil_segmented": 160,

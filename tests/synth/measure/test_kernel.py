@@ -94,6 +94,17 @@ def test_the_variance_of_pairs_is_that_of_the_centred_kernel() -> None:
     assert across.pair_variance == pytest.approx(expected, rel=0.05, abs=0)
 
 
+def test_the_variance_of_pairs_is_unbiased_for_few_images() -> None:
+    rng = np.random.default_rng(10)
+    ones = np.ones((1, 6))
+    found = [
+        kernel._within(rng.standard_normal((6, SIZE)) * 1e-2, ones).pair_variance
+        for _ in range(2_000)
+    ]
+    expected = 9 * SIZE * 1e-8 / SIZE**2
+    assert np.mean(found) == pytest.approx(expected, rel=0.05, abs=0)
+
+
 def test_the_noise_of_pairs_is_not_taken_for_the_spread_of_single_images() -> None:
     rng = np.random.default_rng(8)
     reach, multipliers = rng.standard_normal(50), kernel._multipliers(rng, 20_000, 50)
