@@ -7,11 +7,13 @@ run again finds it and goes on where it stopped; another command with the same `
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from blake3 import blake3
 
@@ -45,24 +47,43 @@ def whole_directory(out: Path, job: object) -> Iterator[Path]:
     `job` is everything that decides the content, as JSON values: a sibling left by the same job is
     taken up, any other is thrown away.
 
-    Raises: OutputExistsError; SmearkitError where the disk is full or cannot be written.
+    Raises: OutputExistsError; SmearkitError where the disk is full or cannot be written, or where
+    another run is at it.
     """
     refuse_existing(out)
     partial = partial_path(out)
     token = blake3(canonical_json(job)).hexdigest()
     with disk_errors(out):
-        if not _is_same_job(partial, token):
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            (partial / _JOB_FILE).write_text(token)
-        yield partial
-        (partial / _JOB_FILE).unlink()
-        partial.rename(out)
+        partial.mkdir(parents=True, exist_ok=True)
+        with (partial / _JOB_FILE).open("a+") as job_file:
+            _lock(job_file, out)
+            job_file.seek(0)
+            if job_file.read() != token:
+                _empty(partial)
+                job_file.truncate(0)
+                job_file.write(token)
+                job_file.flush()
+            yield partial
+            (partial / _JOB_FILE).unlink()
+            partial.rename(out)
 
 
-def _is_same_job(partial: Path, token: str) -> bool:
-    job_file = partial / _JOB_FILE
-    return job_file.is_file() and job_file.read_text() == token
+def _lock(job_file: IO[str], out: Path) -> None:
+    # Two runs in one folder would write over each other's shards; the lock dies with its process.
+    try:
+        fcntl.flock(job_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise SmearkitError(
+            f"another run is making {out} now. Next: wait for it, or choose another --out"
+        ) from error
+
+
+def _empty(partial: Path) -> None:
+    for entry in partial.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != _JOB_FILE:
+            entry.unlink()
 
 
 @contextmanager

@@ -103,3 +103,15 @@ def test_a_file_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(OSError, match="full"):
         write_whole(tmp_path / "a", b"two")
     assert (tmp_path / "a").read_bytes() == b"one"
+
+
+def test_two_runs_at_one_output_do_not_meet(tmp_path: Path) -> None:
+    out = tmp_path / "corpus"
+    with whole_directory(out, {"n": 1}) as partial:
+        (partial / "kept").write_text("by the first")
+        with (
+            pytest.raises(SmearkitError, match="another run is making"),
+            whole_directory(out, {"n": 2}),
+        ):
+            pass
+    assert (out / "kept").read_text() == "by the first"
