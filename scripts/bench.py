@@ -1,0 +1,179 @@
+"""How much each stage costs over the bare work inside it, as ratios within one run.
+
+    curate   against a plain Pillow open-and-save loop over the same files
+    train    against the bare network's forward and backward passes
+    sample   against the bare network's forward passes
+
+Stage and baseline alternate, and the best of the rounds counts: other load on the machine slows
+both. Prints a table, or one JSON object with --json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from curation.corpus import load_corpus
+from curation.curate import curate
+from curation.progress import silent
+from curation.sources.folder import image_files
+from smearkit.demo_export import write_demo_export
+from synth.config import SampleConfig, preset
+from synth.denoiser import autocast_dtype, best_device, build_denoiser
+from synth.generator import load_generator
+from synth.plan import planned_cells
+from synth.sample import draw_cells
+from synth.train import TrainingRun, train
+from synth.training_pixels import prepare_pixels
+
+ALLOWED_OVERHEAD = 0.15
+
+
+def main() -> None:
+    """Run the three comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", type=Path, help="folder of JPEG class folders; default: drawn")
+    parser.add_argument("--preset", default="cpu-64", help="network of train and sample")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true", dest="as_json")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = options.source or write_demo_export(folder / "export").folder
+        results = [
+            bench_curate(source, folder, options.rounds),
+            bench_train(folder, options.preset, options.rounds),
+            bench_sample(folder, options.preset, options.rounds),
+        ]
+    report = {"load": os.getloadavg()[0], "threads": torch.get_num_threads(), "results": results}
+    if options.as_json:
+        print(json.dumps(report))
+        return
+    print(f"load {report['load']:.1f}, {report['threads']} threads, rounds {options.rounds}")
+    for row in results:
+        print(
+            f"{row['stage']:<7} {row['rate']:8.1f}/s   {row['baseline']:<42} "
+            f"{row['baseline_rate']:8.1f}/s   ratio {row['ratio']:.2f}"
+        )
+
+
+def compare(
+    stage: str, baseline: str, count: int, run: Callable[[], Any], bare: Callable[[], Any],
+    rounds: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Return rates of a stage and its baseline over `count` items, and stage over baseline."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for spent, call in zip(times, (run, bare), strict=True):
+            started = time.perf_counter()
+            call()
+            spent.append(time.perf_counter() - started)
+    rate, baseline_rate = count / min(times[0]), count / min(times[1])
+    return {
+        "stage": stage, "baseline": baseline, "n": count, "rate": round(rate, 2),
+        "baseline_rate": round(baseline_rate, 2), "ratio": round(rate / baseline_rate, 3),
+        "within_15_percent": rate / baseline_rate >= 1 - ALLOWED_OVERHEAD,
+    }  # fmt: skip
+
+
+def bench_curate(source: Path, folder: Path, rounds: int) -> dict[str, Any]:
+    """Compare `curate` with opening and saving every file by Pillow."""
+    files = image_files(source)
+    number = iter(range(1000))
+
+    def run() -> None:
+        curate([source], folder / f"corpus-{next(number)}", vault=folder / "vault")
+
+    def bare() -> None:
+        target = folder / "saved.jpg"
+        for path in files:
+            try:
+                with Image.open(path) as image:
+                    image.save(target, quality=90)
+            except OSError:
+                continue  # the drawn export has one corrupt file, which curate quarantines
+
+    return compare("curate", "Pillow open and save (q90)", len(files), run, bare, rounds)
+
+
+def bench_train(folder: Path, preset_name: str, rounds: int) -> dict[str, Any]:
+    """Compare training steps with the bare network's forward and backward passes."""
+    config = preset(preset_name)
+    work = folder / "train"
+    work.mkdir()
+    pixels = prepare_pixels(load_corpus(folder / "corpus-0"), config.view(), work, silent)
+    training = TrainingRun(pixels, config, work)
+    network = build_denoiser(config).to(best_device(), memory_format=torch.channels_last).train()
+    side, channels = config.side // config.patch, 3 * config.patch**2
+    images = torch.randn(config.batch, channels, side, side, device=best_device())
+    images = images.contiguous(memory_format=torch.channels_last)
+    noise = torch.zeros(config.batch, device=best_device())
+    ids = torch.zeros(config.batch, dtype=torch.long, device=best_device())
+    steps = 4
+
+    def bare() -> None:
+        for _ in range(steps):
+            network.zero_grad(set_to_none=True)
+            with _autocast():
+                loss = network(images, noise, ids, return_dict=False)[0].square().mean()
+            loss.backward()
+
+    def run() -> None:
+        for _ in range(steps):
+            training.step()
+
+    run()
+    bare()
+    count = steps * config.batch
+    return compare("train", "bare network, forward and backward", count, run, bare, rounds)
+
+
+def bench_sample(folder: Path, preset_name: str, rounds: int) -> dict[str, Any]:
+    """Compare drawing cells with the bare network's forward passes for as many steps."""
+    out = folder / "generator"
+    train(folder / "corpus-0", out, preset(preset_name).model_copy(update={"images": 32}))
+    generator = load_generator(out)
+    config = SampleConfig(steps=6, batch=16)
+    label = next(iter(generator.info.trained_on))
+    cells = planned_cells({label: config.batch}, 0)
+    unet, info = generator.pipeline.unet, generator.info.config
+    side, channels = info.side // info.patch, 3 * info.patch**2
+    # Guidance asks the network twice per image and step; the bare passes do as much.
+    images = torch.randn(2 * config.batch, channels, side, side, device=best_device())
+    images = images.contiguous(memory_format=torch.channels_last)
+    ids = torch.zeros(2 * config.batch, dtype=torch.long, device=best_device())
+
+    def run() -> None:
+        total = sum(float(np.mean(pixels)) for _, pixels in draw_cells(generator, cells, config))
+        if not total:
+            raise RuntimeError("all cells are black")
+
+    @torch.no_grad()
+    def bare() -> None:
+        for _ in range(config.steps):
+            with _autocast():
+                unet(images, torch.zeros((), device=best_device()), ids)
+
+    run()
+    bare()
+    return compare("sample", "bare network, forward", config.batch, run, bare, rounds)
+
+
+def _autocast() -> Any:
+    dtype = autocast_dtype(best_device())
+    return torch.autocast(best_device().type, dtype) if dtype else nullcontext()
+
+
+if __name__ == "__main__":
+    main()
