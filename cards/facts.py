@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from curation.cells import SPLITS
 from curation.corpus import Corpus
 from curation.vocabulary import CELL_TYPES, CellType
 from synth.measure.measurement import Measurement, Measurements
@@ -43,9 +44,9 @@ class CardFacts:
         real, made = self.real.manifest.classes, self.synthetic.manifest.class_totals()
         rows = []
         for cell in CELL_TYPES:
-            counts = [real.get(s, {}).get(cell.name, 0) for s in ("train", "validation", "test")]
-            row = ClassRow(cell, *counts, made.get(cell.name, 0))
-            if sum(counts) or row.synthetic:
+            train, validation, test = (real.get(s, {}).get(cell.name, 0) for s in SPLITS)
+            row = ClassRow(cell, train, validation, test, made.get(cell.name, 0))
+            if train or validation or test or row.synthetic:
                 rows.append(row)
         return rows
 

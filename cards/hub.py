@@ -53,8 +53,11 @@ def check_files(folder: Path) -> None:
 
     Raises: ReleaseRefusedError naming the first file that was changed, is missing, or was added.
     """
+    sums = folder / "checksums.txt"
+    if not sums.is_file():
+        raise ReleaseRefusedError(f"{folder.name}/{sums.name} is missing; make the release again")
     listed = {}
-    for line in (folder / "checksums.txt").read_text().splitlines():
+    for line in sums.read_text().splitlines():
         digest, _, name = line.partition("  ")
         listed[name] = digest
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}

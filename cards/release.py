@@ -14,7 +14,13 @@ from curation.errors import ReleaseRefusedError
 from curation.manifest import Frozen, parse_model
 from curation.output import refuse_existing, whole_directory, write_whole
 from curation.progress import Progress, silent
-from synth.measure.measurement import MEASUREMENTS_NAME, read_measurements
+from synth.measure.measurement import (
+    MEASUREMENTS_NAME,
+    OPEN_FIGURE,
+    OPEN_REPORT_NAME,
+    REPORT_NAME,
+    read_measurements,
+)
 
 from .dataset_card import Kind, render_card
 from .facts import CardFacts
@@ -178,10 +184,21 @@ def _copy_data(folder: Path, corpus: Corpus, report: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(corpus.path / shard.path, target)
     reports = folder / "reports"
-    shutil.copytree(report, reports)
+    if corpus.manifest.kind == "real":
+        shutil.copytree(report, reports)
+    else:
+        _copy_open_report(report, reports)
     if (corpus.path / "reports").is_dir():
         shutil.copytree(corpus.path / "reports", reports, dirs_exist_ok=True)
     shutil.copyfile(corpus.path / "manifest.json", reports / "corpus.json")
+
+
+def _copy_open_report(report: Path, reports: Path) -> None:
+    """Copy what shows no real cell: the real companion may be gated, this dataset is open."""
+    (reports / OPEN_FIGURE).parent.mkdir(parents=True)
+    shutil.copyfile(report / MEASUREMENTS_NAME, reports / MEASUREMENTS_NAME)
+    shutil.copyfile(report / OPEN_REPORT_NAME, reports / REPORT_NAME)
+    shutil.copyfile(report / OPEN_FIGURE, reports / OPEN_FIGURE)
 
 
 def _write_cards(

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from synth.sample import sample
     from synth.train import train
 
-    from .evaluate import evaluate
-    from .inspect import inspect
+    from .evaluation import evaluate
+    from .inspection import inspect
 
 _HOME = {
     "Corpus": "curation.corpus",
@@ -34,8 +34,8 @@ _HOME = {
     "SmearkitError": "curation.errors",
     "TrainConfig": "synth.config",
     "curate": "curation.curate",
-    "evaluate": "smearkit.evaluate",
-    "inspect": "smearkit.inspect",
+    "evaluate": "smearkit.evaluation",
+    "inspect": "smearkit.inspection",
     "load_corpus": "curation.corpus",
     "load_generator": "synth.generator",
     "release": "cards.release",
@@ -67,8 +67,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'smearkit' has no attribute {name!r}")
+    # No module of this package may have one of these names: it would stand in the function's place.
     value = getattr(import_module(_HOME[name]), name)
-    # Importing smearkit.evaluate puts the module under the function's name: put the function there.
     globals()[name] = value
     return value
 

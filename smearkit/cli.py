@@ -126,8 +126,8 @@ def curate(
     dropped = ", ".join(f"{reason} {count}" for reason, count in found.dropped.items()) or "none"
     lines = [
         f"{out}  {found.n_in} images in, {found.n_out} cells out; dropped: {dropped}",
-        f"  {found.duplicate_groups} duplicate groups, {found.conflicts} with conflicting labels or "
-        f"subjects, {found.quarantined} files quarantined",
+        f"  {found.duplicate_groups} duplicate groups, {found.conflicts} with conflicting labels "
+        f"or subjects, {found.quarantined} files quarantined",
         f"  splits by {found.grouped_by.replace('_', ' ')}; fingerprint {found.fingerprint}",
         *_class_table(found.classes),
     ]
@@ -188,12 +188,15 @@ def sample(
         Path | None, typer.Option(help="Corpus whose training split is filled up.")
     ] = None,
     target: Annotated[
-        int | None, typer.Option(help="With --balance: cells per class; default the largest.")
+        int | None,
+        typer.Option(min=1, help="With --balance: cells per class; default the largest."),
     ] = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", help="Class to draw. Repeatable; default all.")
     ] = None,
-    count: Annotated[int | None, typer.Option("-n", help="Cells to draw of each class.")] = None,
+    count: Annotated[
+        int | None, typer.Option("-n", min=1, help="Cells to draw of each class.")
+    ] = None,
     config_file: ConfigFile = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="1: none; more: clearer classes.")] = None,
@@ -265,7 +268,7 @@ def evaluate(
     from synth.evaluate import EvaluateConfig
     from synth.measure.measurement import REPORT_NAME
 
-    from .evaluate import evaluate as run
+    from .evaluation import evaluate as run
 
     config = resolve(EvaluateConfig, {}, config_file, {"max_per_class": max_per_class})
     with progress_bars() as progress:
@@ -380,7 +383,7 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Tell what a directory is, whether it is whole, and what it holds."""
-    from .inspect import inspect as run
+    from .inspection import inspect as run
 
     found = run(path, verify=verify)
     whole = "complete" if found.complete else f"NOT complete: {found.problem}"

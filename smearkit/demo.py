@@ -1,4 +1,4 @@
-"""`smearkit demo`: the whole way on a built-in corpus, drawn by code, as a hospital would export it."""
+"""`smearkit demo`: the whole way on a built-in corpus, drawn as a hospital would export it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from synth.train import train
 
 from .console import progress_bars
 from .demo_export import write_demo_export
-from .evaluate import evaluate
+from .evaluation import evaluate
 
 _PICTURE = "figures/real_over_synthetic.jpg"
 

@@ -24,7 +24,9 @@ def resolve(
     values = {**base, **(_read(file) if file else {})}
     values.update({name: value for name, value in flags.items() if value is not None})
     try:
-        return model.model_validate_json(json.dumps(values))
+        # As JSON, in which a list may stand for a tuple; what JSON has no word for, such as a
+        # date, goes as text.
+        return model.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the config"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from curation.output import write_whole
 
 @dataclass(slots=True)
 class Progressed:
-    """How far training is."""
+    """How far training is; `losses` are those of the steps since `loss`, their mean, was noted."""
 
     step: int = 0
     images: int = 0
     seconds: float = 0.0
     loss: float = float("nan")
+    losses: list[float] = field(default_factory=list)
 
 
 def save_checkpoint(

@@ -31,6 +31,7 @@ from .denoiser import best_device
 
 GENERATOR_FORMAT = 1
 INFO_NAME = "generator.json"
+_CONFIGURATIONS = ("model_index.json", "unet/config.json", "scheduler/scheduler_config.json")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -128,9 +129,8 @@ def _point_to_own_code(folder: Path) -> None:
 
 def weights_fingerprint(folder: Path) -> str:
     """Return the identity of a generator: a hash over its weights and configurations."""
-    files = ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"]
     weights = sorted(str(p.relative_to(folder)) for p in (folder / "unet").glob("*.safetensors"))
-    content = [[name, file_sha256(folder / name)] for name in (*files, *weights)]
+    content = [[name, file_sha256(folder / name)] for name in (*_CONFIGURATIONS, *weights)]
     return blake3(canonical_json(content)).hexdigest(length=16)
 
 
@@ -147,7 +147,7 @@ def read_info(folder: Path) -> GeneratorInfo:
         )
     try:
         version = json.loads(path.read_bytes())["format_version"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise GeneratorError(f"{path} cannot be read: {error}") from error
     if version != GENERATOR_FORMAT:
         raise GeneratorError(
@@ -194,6 +194,9 @@ def load_generator(path: str | Path, *, device: torch.device | str | None = None
             "a generator has safetensors only. Next: remove it, or get the generator anew"
         )
     check_vocabulary(info, folder)
+    missing = [name for name in _CONFIGURATIONS if not (folder / name).is_file()]
+    if missing:
+        raise GeneratorError(f"{folder} is no complete generator: {missing[0]} is missing")
     if weights_fingerprint(folder) != info.fingerprint:
         raise GeneratorError(
             f"{folder} was changed after training: its weights or configuration do not have the "

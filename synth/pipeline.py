@@ -120,5 +120,5 @@ class CellDiffusionPipeline(DiffusionPipeline):  # type: ignore[misc]
         if self.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported():
             context = torch.autocast(self.device.type, torch.bfloat16)
         with context:
-            output = self.unet(x_BCHW, timestep.to(self.device), ids, return_dict=False)[0]
+            output: Tensor = self.unet(x_BCHW, timestep.to(self.device), ids, return_dict=False)[0]
         return output.float()

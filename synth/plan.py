@@ -55,10 +55,12 @@ def class_plan(labels: Sequence[str], count: int) -> dict[str, int]:
 
 
 def check_plan(plan: Plan, trained_on: Mapping[str, int]) -> None:
-    """Refuse a plan with a class that the generator never saw.
+    """Refuse a plan of no cells, or with a class that the generator never saw.
 
     Raises: GeneratorError.
     """
+    if not plan or min(plan.values()) < 1:
+        raise GeneratorError(f"nothing to draw: the plan is {dict(plan)}")
     never = [label for label in plan if not trained_on.get(label)]
     if never:
         known = ", ".join(f"{label} ({count})" for label, count in trained_on.items())

@@ -80,6 +80,8 @@ def sample(
         "generator": generator.info.fingerprint,
         "plan": dict(plan),
         "config": config.model_dump(mode="json"),
+        # Another size of pieces makes other pieces.
+        "piece_cells": PIECE_CELLS,
     }
     with whole_directory(out, job) as partial:
         pieces = _draw_pieces(generator, cells, config, partial / "pieces", progress)
@@ -88,7 +90,6 @@ def sample(
             raise GeneratorError(f"all {len(cells)} cells were rejected: {dict(dropped)}")
         shards = _write(partial, pieces, kept)
         pieces.close()
-        shutil.rmtree(partial / "pieces")
         write_manifest(
             partial,
             kind="synthetic",
@@ -106,6 +107,8 @@ def sample(
             config={**config.model_dump(mode="json"), "plan": dict(plan)},
             libraries=("torch", "diffusers"),
         )
+        # Last: what is interrupted before this need not draw the cells again.
+        shutil.rmtree(partial / "pieces")
     return load_corpus(out)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from curation.codec import common_codec
 from curation.corpus import Corpus, load_corpus
 from curation.errors import GeneratorError
-from curation.output import whole_directory
+from curation.output import whole_directory, write_whole
 from curation.progress import Progress, silent
 
 from .checkpoint import Progressed, load_checkpoint, save_checkpoint
@@ -50,7 +50,7 @@ def train(
     with whole_directory(out, job) as partial:
         pixels = prepare_pixels(corpus, config.view(), partial, progress)
         torch.manual_seed(config.seed)
-        run = _Run(pixels, config, partial)
+        run = TrainingRun(pixels, config, partial)
         run.resume()
         run.go(progress)
         shutil.copyfile(partial / "log.jsonl", partial / "training.jsonl")
@@ -87,12 +87,12 @@ def training_loss(
     sigmas, noise, ids = sigmas.to(device), noise.to(device), ids.to(device)
     noisy = clean_BCHW + noise * sigmas.view(-1, 1, 1, 1)
     scaled = network_input(noisy, sigmas, config.sigma_data)
-    output = network(scaled, network_noise(sigmas), ids, return_dict=False)[0]
+    output: Tensor = network(scaled, network_noise(sigmas), ids, return_dict=False)[0]
     target = network_target(clean_BCHW, noisy, sigmas, config.sigma_data)
     return (output.float() - target).square().mean()
 
 
-class _Run:
+class TrainingRun:
     """One training run: its network, its averages, and how far it is."""
 
     def __init__(self, pixels: TrainingPixels, config: TrainConfig, folder: Path) -> None:
@@ -110,14 +110,16 @@ class _Run:
         )
         self.cumulative = np.cumsum(pixels.weights(config.class_balance))
         self.done = Progressed()
-        self._losses: list[float] = []
+        self._whole = True
 
     def resume(self) -> None:
-        """Go on from a checkpoint if there is one."""
+        """Go on from a checkpoint if there is one; what was logged after it is logged again."""
         if self.checkpoint.is_file():
             self.done = load_checkpoint(self.checkpoint, self.network, self.ema, self.optimizer)
-        elif self.log.exists():
-            self.log.unlink()
+        if self.log.exists():
+            lines = self.log.read_text().splitlines(keepends=True)
+            kept = [line for line in lines if json.loads(line)["images"] <= self.done.images]
+            write_whole(self.log, "".join(kept).encode())
 
     def go(self, progress: Progress) -> None:
         """Train to the end; a checkpoint every two minutes and when interrupted."""
@@ -126,15 +128,17 @@ class _Run:
         self.network.train()
         try:
             while self._share_done() < 1:
-                self._step()
-                self.done.seconds = time.monotonic() - started
-                if self.done.step % _LOG_STEPS == 0:
+                if self.done.losses and self.done.step % _LOG_STEPS == 0:
                     self._note(progress)
+                self.step()
+                self.done.seconds = time.monotonic() - started
                 if time.monotonic() - saved > _CHECKPOINT_SECONDS:
                     self._save()
                     saved = time.monotonic()
         except KeyboardInterrupt:
-            self._save()
+            # Half a step is not worth keeping: the run goes on from the checkpoint before it.
+            if self._whole:
+                self._save()
             raise
         self._note(progress)
 
@@ -157,7 +161,8 @@ class _Run:
         fall = min(1.0, (1 - self._share_done()) * 3)
         return self.config.learning_rate * warm * max(fall, 0.01)
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Train on one batch."""
         config = self.config
         # Every step has its own generators, so a resumed run draws what an unbroken one would.
         batch, ids = draw_batch(
@@ -177,18 +182,20 @@ class _Run:
         if not math.isfinite(value):
             raise GeneratorError(
                 f"the loss is {value} after {self.done.images} images (step {self.done.step}); "
-                "the last checkpoint before it is kept. Next: lower the learning rate"
+                "no generator was written. Next: lower the learning rate"
             )
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_clip)
+        self._whole = False
         self.optimizer.step()
         self.done.step += 1
         self.done.images += config.batch
         self._average()
-        self._losses.append(value)
+        self.done.losses.append(value)
+        self._whole = True
 
     def _average(self) -> None:
         # The average starts short, so that the first random weights are soon forgotten.
@@ -198,9 +205,9 @@ class _Run:
                 self.ema[key].lerp_(value, 1 - decay)
 
     def _note(self, progress: Progress) -> None:
-        if self._losses:
-            self.done.loss = float(np.mean(self._losses))
-            self._losses.clear()
+        if self.done.losses:
+            self.done.loss = float(np.mean(self.done.losses))
+            self.done.losses.clear()
             line = {
                 "images": self.done.images,
                 "seconds": round(self.done.seconds, 1),

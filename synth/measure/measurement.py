@@ -13,6 +13,9 @@ from curation.manifest import Frozen, View, parse_model
 MEASUREMENTS_FORMAT = 1
 MEASUREMENTS_NAME = "measurements.json"
 REPORT_NAME = "report.html"
+OPEN_REPORT_NAME = "report-open.html"
+"""The report without pictures of real cells, for an open repository beside a gated real one."""
+OPEN_FIGURE = "figures/synthetic.jpg"
 ALL_CLASSES = "all"
 FID_NEEDS = 2_048
 """Images a side under which a plain FID says little: it is greyed out and KID stands in front."""

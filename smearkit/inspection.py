@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+
+from pydantic import Field
 
 from cards.release import RELEASE_NAME, read_release
 from curation.corpus import load_corpus, verify_corpus
@@ -10,8 +13,7 @@ from curation.errors import SmearkitError
 from curation.manifest import MANIFEST_NAME, Frozen
 from synth.measure.measurement import MEASUREMENTS_NAME, read_measurements
 
-
-GENERATOR_FILE = "generator.json"
+_GENERATOR_NAME = "generator.json"  # not imported from synth.generator, which takes seconds
 
 
 class Inspection(Frozen):
@@ -21,8 +23,8 @@ class Inspection(Frozen):
     complete: bool
     fingerprint: str | None = None
     rows: int | None = None
-    classes: dict[str, int] = {}
-    splits: dict[str, int] = {}
+    classes: dict[str, int] = Field(default_factory=dict)
+    splits: dict[str, int] = Field(default_factory=dict)
     problem: str | None = None
 
 
@@ -77,15 +79,16 @@ def _release(path: Path, verify: bool) -> Inspection:
     return Inspection(kind="release", complete=True, fingerprint=f"{found.real} {found.synthetic}")
 
 
-_KINDS = (
+Look = Callable[[Path, bool], Inspection]
+_KINDS: tuple[tuple[str, str, Look], ...] = (
     (MANIFEST_NAME, "corpus", _corpus),
-    (GENERATOR_FILE, "generator", _generator),
+    (_GENERATOR_NAME, "generator", _generator),
     (MEASUREMENTS_NAME, "report", _report),
     (RELEASE_NAME, "release", _release),
 )
 
 
-def _kind(path: Path):  # type: ignore[no-untyped-def]
+def _kind(path: Path) -> tuple[str, Look | None]:
     for name, kind, look in _KINDS:
         if (path / name).is_file():
             return kind, look

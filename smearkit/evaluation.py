@@ -13,6 +13,7 @@ from synth.contact_sheet import jpeg_bytes
 from synth.evaluate import EvaluateConfig, Picture, measure
 from synth.measure.measurement import (
     MEASUREMENTS_NAME,
+    OPEN_REPORT_NAME,
     REPORT_NAME,
     Measurements,
     read_measurements,
@@ -21,7 +22,10 @@ from synth.measure.measurement import (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report directory: `measurements.json`, `report.html`, `figures/`."""
+    """A report directory: measurements, figures, and the page with and without real cells.
+
+    `report.html` shows real cells; `report-open.html` does not.
+    """
 
     path: Path
     measurements: Measurements
@@ -56,12 +60,15 @@ def evaluate(
             real, synthetic, config, inception=inception, download_inception=download_inception,
             progress=progress,
         )  # fmt: skip
-        figures = [_figure(picture) for picture in found.pictures]
+        figures = [_figure(picture) for picture in found.pictures if picture.shows_real]
+        drawn = [_figure(picture) for picture in found.pictures if not picture.shows_real]
         (partial / "figures").mkdir(exist_ok=True)
-        for figure in figures:
+        for figure in (*figures, *drawn):
             write_whole(partial / "figures" / f"{figure.name}.jpg", figure.image)
-        page = render_report(found.measurements, figures, facts=_facts(real, synthetic))
-        write_whole(partial / REPORT_NAME, page.encode())
+        facts = _facts(real, synthetic)
+        for name, shown in ((REPORT_NAME, figures), (OPEN_REPORT_NAME, drawn)):
+            page = render_report(found.measurements, shown, facts=facts)
+            write_whole(partial / name, page.encode())
         text = found.measurements.model_dump_json(indent=2) + "\n"
         write_whole(partial / MEASUREMENTS_NAME, text.encode())
     return Report(out, read_measurements(out))

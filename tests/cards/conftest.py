@@ -1,0 +1,13 @@
+"""The tiny corpus, generator and synthetic corpus that these tests share."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.made import Made, made_in
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The tiny things; read only, for they are made once for all folders of tests."""
+    return made_in(tmp_path_factory.getbasetemp() / "made")
