@@ -195,6 +195,12 @@ def _copy_data(folder: Path, corpus: Corpus, report: Path) -> None:
 
 def _copy_open_report(report: Path, reports: Path) -> None:
     """Copy what shows no real cell: the real companion may be gated, this dataset is open."""
+    missing = [name for name in (OPEN_REPORT_NAME, OPEN_FIGURE) if not (report / name).is_file()]
+    if missing:
+        raise ReleaseRefusedError(
+            f"{report} is no complete report: it has no {missing[0]}. "
+            "Next: run `smearkit evaluate` again"
+        )
     (reports / OPEN_FIGURE).parent.mkdir(parents=True)
     shutil.copyfile(report / MEASUREMENTS_NAME, reports / MEASUREMENTS_NAME)
     shutil.copyfile(report / OPEN_REPORT_NAME, reports / REPORT_NAME)

@@ -87,6 +87,8 @@ def check_rows(table: pa.Table, split: str) -> None:
          "origin is neither 'real' nor 'synthetic'"),
         (pc.is_null(table["image_id"]), "image_id is null"),
         (pc.is_null(pc.struct_field(table["image"], "bytes")), "image has no bytes"),
+        (pc.is_valid(pc.struct_field(table["image"], "path")),
+         "image has a path (a file name may identify)"),
         (pc.or_kleene(pc.is_null(table["label"]),
                       pc.or_(pc.less(table["label"], 0),
                              pc.greater_equal(table["label"], len(LABELS)))),

@@ -12,12 +12,12 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .codec import common_codec
 from .corpus import Corpus, load_corpus
@@ -57,6 +57,11 @@ class CurateConfig(Frozen):
     max_pixels: int = 50_000_000
     source_name: str | None = Field(default=None, description="what a card calls the source")
     license: str | None = Field(default=None, description="a Hub licence id, e.g. cc-by-4.0")
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        self.fractions()
+        return self
 
     def columns(self) -> Columns:
         """Return the column choices."""

@@ -59,7 +59,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Directory to make.")] = Path("demo-out"),
     inception: Annotated[Path | None, typer.Option(help="Folder with the FID network.")] = None,
     quick: Annotated[
-        bool, typer.Option(help="Few cells and little training; a smoke test.")
+        bool, typer.Option("--quick", help="Few cells and little training; a smoke test.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -379,7 +379,9 @@ def publish(
 @_verb
 def inspect(
     path: Annotated[Path, typer.Argument(help="A corpus, generator, report or release.")],
-    verify: Annotated[bool, typer.Option(help="Read and compare every byte of a corpus.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read and compare every byte of a corpus.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell what a directory is, whether it is whole, and what it holds."""

@@ -47,7 +47,7 @@ PRESETS: dict[str, TrainConfig] = {
         images=2_000, batch=16, warmup_images=200, ema_decay=0.98, learning_rate=2e-3,
     ),
     "demo": TrainConfig(
-        preset="demo", side=32, crop=0.9, patch=2, channels=(48, 96), images=60_000, minutes=4.0,
+        preset="demo", side=32, crop=0.9, patch=2, channels=(48, 96), images=60_000, minutes=5.0,
         batch=16, warmup_images=800, learning_rate=1e-3, dropout=0.0,
     ),
     # Folding 2x2 px into channels makes the same network almost three times as fast on a CPU, and

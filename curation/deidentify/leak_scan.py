@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import ahocorasick_rs
 import pyarrow as pa
@@ -46,8 +50,8 @@ class Scan:
 def scan_for_leaks(folder: Path, vault: Vault) -> Scan:
     """Search every file below a folder, Parquet columns also decoded, for the vault's identifiers.
 
-    Case is ignored; UTF-8 and UTF-16 are searched. Not yet looked into: compressed data inside
-    images and archives.
+    Case is ignored; UTF-8 and UTF-16 are searched, also as JSON, HTML and addresses escape them.
+    Not yet looked into: compressed data inside images and archives.
     """
     identifiers, left_out = _searchable(read_identifiers(vault))
     if not identifiers:
@@ -82,8 +86,8 @@ class _Search:
         patterns: list[bytes] = []
         self._owners: list[tuple[str, str]] = []
         for kind, value in identifiers:
-            for encoding in ("utf-8", "utf-16-le"):
-                patterns.append(value.casefold().encode(encoding, "surrogatepass").lower())
+            for pattern in _patterns(value):
+                patterns.append(pattern)
                 self._owners.append((kind, value))
         self._patterns = patterns
         self._automaton = ahocorasick_rs.BytesAhoCorasick(patterns)
@@ -106,6 +110,28 @@ class _Search:
     def _matches(self, data: bytes) -> list[tuple[int, int, int]]:
         found = self._automaton.find_matches_as_indexes(data, overlapping=True)
         return [(int(index), int(start), int(end)) for index, start, end in found]
+
+
+def _patterns(value: str) -> list[bytes]:
+    """Return the bytes that an identifier may stand as, with ASCII letters in lower case.
+
+    Only ASCII is folded in the searched bytes, so other letters are looked for in each case; an
+    accent may stand composed or apart, and JSON, HTML and addresses escape some characters.
+    """
+    cases = {value, value.lower(), value.upper(), value.title(), value.casefold()}
+    texts = {unicodedata.normalize(form, text) for text in cases for form in ("NFC", "NFD")}
+    for text in sorted(texts):
+        texts |= {
+            json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1],
+            html.escape(text), quote(text, errors="surrogatepass"),
+            text.encode("ascii", "xmlcharrefreplace").decode(),
+        }  # fmt: skip
+    encoded = {
+        text.encode(encoding, "surrogatepass").lower()
+        for text in texts
+        for encoding in ("utf-8", "utf-16-le")
+    }
+    return sorted(encoded)
 
 
 def _in_file(search: _Search, path: Path) -> Iterator[tuple[str, str]]:

@@ -105,4 +105,4 @@ def test_configs_refuse_unknown_fields_and_changes() -> None:
     with pytest.raises(ValidationError, match="stepps"):
         SampleConfig.model_validate({"stepps": 3})
     with pytest.raises(ValidationError, match="frozen"):
-        SampleConfig().steps = 3  # type: ignore[misc]
+        setattr(SampleConfig(), "steps", 3)  # noqa: B010
