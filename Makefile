@@ -17,8 +17,10 @@ demo: $(STAMP)  ## the whole way on a built-in corpus, minutes on two CPU cores
 test: lint types unit  ## everything that CI runs
 	$(BIN)/python -m pytest -m e2e
 
+# One thread each, or two workers on two cores would wait for each other's threads.
+unit: export OMP_NUM_THREADS = 1
 unit: $(STAMP)  ## the quick tests, under a minute
-	$(BIN)/python -m pytest -m 'not e2e'
+	$(BIN)/python -m pytest -n 2 -m 'not e2e'
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
