@@ -46,6 +46,7 @@ def unbroken(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Generator:
     return train(made.real, tmp_path_factory.mktemp("unbroken") / "generator", SHORT)
 
 
+@pytest.mark.e2e
 def test_the_same_seed_makes_the_same_weights(
     made: Made, unbroken: Generator, tmp_path: Path
 ) -> None:
@@ -91,6 +92,7 @@ def interrupt_at(
     monkeypatch.setattr(TrainingRun, name, wrapped)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("call", [1, 20, STEPS])
 def test_an_interrupted_run_goes_on(
     made: Made, unbroken: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
@@ -118,6 +120,7 @@ def test_an_interrupted_progress_bar(made: Made, unbroken: Generator, tmp_path: 
     same(train(made.real, out, SHORT), unbroken)
 
 
+@pytest.mark.e2e
 def test_half_a_step_is_not_kept(
     made: Made, unbroken: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +131,7 @@ def test_half_a_step_is_not_kept(
     same(train(made.real, out, SHORT), unbroken)
 
 
+@pytest.mark.e2e
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
     made: Made, unbroken: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
