@@ -15,9 +15,6 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 Origin = Literal["real", "synthetic"]
 
-_STRINGS = (
-    "subject", "slide", "site", "origin", "source", "license", "generator", "training_corpus",
-)  # fmt: skip
 _SYNTHETIC_ONLY = ("generator", "seed", "guidance", "steps", "training_corpus")
 _COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
     ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
@@ -104,8 +101,3 @@ def check_rows(table: pa.Table, split: str) -> None:
         position = _first_where(mask)
         if position is not None:
             raise CorpusError(f"row {position} of {split}: {text}")
-
-
-def string_columns() -> tuple[str, ...]:
-    """Return the nullable text columns that a writer fills with one value or per row."""
-    return _STRINGS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from curation.errors import GeneratorError
 from curation.manifest import View
 from curation.pixels import decode_rgb
 from curation.progress import Progress
-from curation.vocabulary import LABEL_IDS, LABELS
+from curation.vocabulary import LABELS
 
 from .config import TrainConfig
 from .view import apply_view
@@ -93,8 +92,3 @@ def turned(image: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
     """Return one of the 8 orientations of a square image: quarter turns, then mirrored for 4..7."""
     rotated = np.rot90(image, turn % 4)
     return rotated[:, ::-1] if turn >= 4 else rotated
-
-
-def label_ids(labels: Sequence[str]) -> NDArray[np.int64]:
-    """Return the class id of each label."""
-    return np.array([LABEL_IDS[label] for label in labels], dtype=np.int64)
