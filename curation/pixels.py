@@ -1,36 +1,38 @@
 """From the bytes of a source image to the image that is released, and its identity.
 
-A JPEG keeps its compressed scan; everything else, and a JPEG whose orientation or colour profile
-has to be applied, is encoded anew as PNG from the pixel array.
+A JPEG keeps its compressed scan where `deidentify.jpeg` and `deidentify.jpeg_slack` vouch for it;
+everything else, and a JPEG whose orientation or colour profile has to be applied, is encoded anew
+as PNG from the pixel array.
 """
 
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import simplejpeg
 from blake3 import blake3
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 
-from .deidentify.jpeg import CleanJpeg, MalformedJpegError, clean_jpeg
+from .deidentify.colour import changes_colours, to_srgb
+from .deidentify.jpeg import MAX_SCANS, CleanJpeg, MalformedJpegError, clean_jpeg
+from .deidentify.jpeg_slack import may_hide_text
+from .deidentify.orientation import UPRIGHT, exif_orientation, upright
 from .errors import ImageError
 
 Pixels = NDArray[np.uint8]
 """(height, width, 3) RGB or (height, width) grey, uint8 in [0, 255]."""
 
-_ORIENTATION = 0x0112
+_SOI, _SOS = b"\xff\xd8", b"\xff\xda"
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
+_ICC = b"ICC_PROFILE\x00"
 _ID_BYTES = 16
 # Of all that Pillow can open, what a microscope's software writes; some of the rest runs programs.
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
-# Damaged EXIF orients nothing (viewers show such a file as stored), and is dropped in any case.
-_DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, OSError, LookupError, struct.error)
 _DEFLATE_LEVEL = 3  # of zlib; level 6 makes cells 2 % smaller in twice the time
 
 
@@ -44,28 +46,39 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedImage:
-    """An image as it is released: pixels and nothing else."""
+    """An image as it is released: pixels and nothing else; and those pixels, decoded."""
 
     data: bytes
     image_id: str
     width: int
     height: int
     codec: Literal["jpeg", "png"]
+    pixels: Pixels = field(repr=False, compare=False)
 
 
-def release_image(data: bytes, limits: Limits) -> ReleasedImage:
-    """Return the released form of a source image.
+def release_image(data: bytes, limits: Limits, *, reencode: bool = False) -> ReleasedImage:
+    """Return the released form of a source image; with `reencode`, encoded anew in any case.
 
     Raises: ImageError with reason unreadable, too_small, too_large or several_images.
     """
-    jpeg = _clean_or_none(data)
+    jpeg = None if reencode else _clean_or_none(data)
     if jpeg is not None:
         check_size(jpeg.width, jpeg.height, limits)
         if _shows_as_stored(jpeg):
             pixels = _decode_clean(jpeg)
             if pixels is not None:
                 return _released(jpeg.data, pixels, "jpeg")
-    pixels = decode_any(data, limits)
+    return release_pixels(decode_any(data, limits), limits)
+
+
+def release_pixels(pixels: Pixels, limits: Limits) -> ReleasedImage:
+    """Return the released form of an array, (h, w, 3) or (h, w) uint8, that a source decoded.
+
+    Raises: ImageError with reason unreadable, too_small or too_large.
+    """
+    if pixels.dtype != np.uint8 or pixels.shape[2:] not in ((), (3,)) or pixels.ndim < 2:
+        raise ImageError("unreadable", "expected (h, w, 3) or (h, w) pixels of 8 bits")
+    check_size(pixels.shape[1], pixels.shape[0], limits)
     return _released(encode_png(pixels), pixels, "png")
 
 
@@ -86,7 +99,7 @@ def encode_png(pixels: Pixels) -> bytes:
 
 def decode_rgb(data: bytes) -> Pixels:
     """Decode a released image to (height, width, 3) uint8 RGB; grey is repeated over channels."""
-    if data[:2] == b"\xff\xd8":
+    if data[:2] == _SOI:
         return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), dtype=np.uint8)
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"), dtype=np.uint8)
@@ -107,79 +120,23 @@ def check_size(width: int, height: int, limits: Limits) -> None:
         )
 
 
-def _released(data: bytes, pixels: Pixels, codec: Literal["jpeg", "png"]) -> ReleasedImage:
-    return ReleasedImage(data, pixel_id(pixels), pixels.shape[1], pixels.shape[0], codec)
-
-
-def _clean_or_none(data: bytes) -> CleanJpeg | None:
-    if data[:2] != b"\xff\xd8":
-        return None
-    try:
-        return clean_jpeg(data)
-    except MalformedJpegError:
-        # Not lost: the general decoder has the last word on whether the pixels can be had.
-        return None
-
-
-def _shows_as_stored(jpeg: CleanJpeg) -> bool:
-    if jpeg.components not in (1, 3):
-        return False
-    if jpeg.icc and not _is_srgb(jpeg.icc):
-        return False
-    return not jpeg.exif or _exif_orientation(jpeg.exif) == 1
-
-
-def _exif_orientation(payload: bytes) -> int:
-    exif = Image.Exif()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of damaged EXIF, which is dropped here
-        try:
-            exif.load(payload)
-            value = exif.get(_ORIENTATION, 1)
-        except _DAMAGED_EXIF:
-            return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-@lru_cache(maxsize=64)
-def _is_srgb(profile: bytes) -> bool:
-    try:
-        description = ImageCms.getProfileDescription(io.BytesIO(profile))
-    except (ImageCms.PyCMSError, OSError):
-        return False
-    return "srgb" in description.casefold()
-
-
-def _decode_clean(jpeg: CleanJpeg) -> Pixels | None:
-    """Return the pixels of a cleaned JPEG, or None where the decoder only warned its way to them.
-
-    simplejpeg and Pillow stand on the same libjpeg-turbo with the same settings: equal pixels
-    (a test holds them equal).
-    """
-    colorspace = "GRAY" if jpeg.components == 1 else "RGB"
-    try:
-        pixels = simplejpeg.decode_jpeg(jpeg.data, colorspace, strict=True)
-    except ValueError:
-        return None
-    array = np.asarray(pixels, dtype=np.uint8)
-    return array[:, :, 0] if jpeg.components == 1 else array
-
-
 def decode_any(data: bytes, limits: Limits) -> Pixels:
     """Decode any supported format to an upright sRGB array, (h, w, 3) or (h, w) uint8.
 
     Raises: ImageError with reason unreadable, too_small, too_large or several_images.
     """
+    if data[:2] == _SOI and data.count(_SOS) > 2 * MAX_SCANS:
+        raise ImageError("unreadable", f"a JPEG of more than {2 * MAX_SCANS} scans")
     try:
         with warnings.catch_warnings():
             # Sizes are checked against our own limit before a pixel is decoded.
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 check_size(image.width, image.height, limits)
-                if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                    raise ImageError("several_images", f"{image.format} with several frames")
-                image.load()
-                return _to_uint8(_to_srgb(_upright(image)))
+                _check_tile(image, limits)
+                _check_single(image)
+                _check_profile_is_whole(image)
+                return _to_array(to_srgb(_to_8_bits(upright(image))))
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -190,51 +147,100 @@ def decode_any(data: bytes, limits: Limits) -> Pixels:
         raise ImageError("unreadable", type(error).__name__) from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except _DAMAGED_EXIF:
-        return image
+def _released(data: bytes, pixels: Pixels, codec: Literal["jpeg", "png"]) -> ReleasedImage:
+    return ReleasedImage(data, pixel_id(pixels), pixels.shape[1], pixels.shape[0], codec, pixels)
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode not in ("RGB", "RGBA", "CMYK", "L"):
-        return image
-    if image.mode == "L" or _is_srgb(profile):
-        return image
-    target = ImageCms.createProfile("sRGB")
+def _clean_or_none(data: bytes) -> CleanJpeg | None:
+    if data[:2] != _SOI:
+        return None
     try:
-        converted = ImageCms.profileToProfile(
-            image, io.BytesIO(profile), target, outputMode="RGBA" if image.mode == "RGBA" else "RGB"
+        return clean_jpeg(data)
+    except MalformedJpegError:
+        # Not lost: the general decoder has the last word on whether the pixels can be had.
+        return None
+
+
+def _shows_as_stored(jpeg: CleanJpeg) -> bool:
+    if jpeg.icc and changes_colours(jpeg.icc, "L" if jpeg.components == 1 else "RGB"):
+        return False
+    return not jpeg.exif or exif_orientation(jpeg.exif) == UPRIGHT
+
+
+def _decode_clean(jpeg: CleanJpeg) -> Pixels | None:
+    """Return the pixels of a cleaned JPEG, or None where its scan is damaged or holds more.
+
+    simplejpeg and Pillow stand on the same libjpeg-turbo with the same settings: equal pixels
+    (a test holds them equal).
+    """
+    if may_hide_text(jpeg):
+        return None
+    colorspace = "GRAY" if jpeg.components == 1 else "RGB"
+    try:
+        pixels = simplejpeg.decode_jpeg(jpeg.data, colorspace, strict=True)
+    except ValueError:
+        return None
+    array = np.asarray(pixels, dtype=np.uint8)
+    return array[:, :, 0] if jpeg.components == 1 else array
+
+
+def _check_tile(image: Image.Image, limits: Limits) -> None:
+    # A small TIFF may say that it lies in a tile of any size, for which libtiff takes memory.
+    tags = getattr(image, "tag_v2", {})
+    width, height = tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1)
+    if not (isinstance(width, int) and isinstance(height, int)):
+        raise ImageError("unreadable", "the size of its tiles is not a number")
+    if width * height > limits.max_pixels:
+        raise ImageError(
+            "too_large", f"tiles of {width}x{height} px; at most {limits.max_pixels} are decoded"
         )
-    except ImageCms.PyCMSError as error:
-        raise ImageError("unreadable", "its colour profile cannot be applied") from error
-    if converted is None:
-        raise ImageError("unreadable", "its colour profile cannot be applied")
-    return converted
 
 
-def _to_uint8(image: Image.Image) -> Pixels:
+def _check_single(image: Image.Image) -> None:
+    # Not n_frames, which would walk a chain of a million pages. The further images of an MPO are
+    # other views or previews of its first.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        raise ImageError("several_images", f"{image.format} with several frames")
+
+
+def _check_profile_is_whole(image: Image.Image) -> None:
+    # Pillow takes a JPEG with a part of its profile missing for one without a profile.
+    segments = getattr(image, "applist", [])
+    parts = any(name == "APP2" and body[:12] == _ICC for name, body in segments)
+    if parts and not image.info.get("icc_profile"):
+        raise ImageError("unreadable", "parts of its colour profile are missing or repeated")
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image)
+    pixels = _grey16_to_uint8(values)
+    pixels[values == image.info.get("transparency", -1)] = 255
+    grey = Image.fromarray(pixels)
+    grey.info = {key: image.info[key] for key in ("icc_profile",) if key in image.info}
+    return grey
+
+
+def _to_array(image: Image.Image) -> Pixels:
     mode = image.mode
-    if mode in ("RGB", "L"):
-        return np.asarray(image, dtype=np.uint8)
-    if mode.startswith("I"):
-        return _grey16_to_uint8(np.asarray(image))
-    if mode == "1":
-        return np.asarray(image.convert("L"), dtype=np.uint8)
     if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         # What an alpha channel hides is not shown, so it must not be released either.
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"), dtype=np.uint8)
+    if mode in ("RGB", "L"):
+        return np.asarray(image, dtype=np.uint8)
+    if mode == "1":
+        return np.asarray(image.convert("L"), dtype=np.uint8)
     if mode in ("P", "CMYK", "YCbCr", "HSV"):
         return np.asarray(image.convert("RGB"), dtype=np.uint8)
     raise ImageError("unreadable", f"pixel mode {mode} is not supported")
 
 
 def _grey16_to_uint8(grey: NDArray[np.generic]) -> Pixels:
-    values = grey.astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
+    if grey.dtype != np.uint16 and (grey.min() < 0 or grey.max() > 65535):
         raise ImageError("unreadable", "grey values outside 16 bits")
-    return ((values + 128) // 257).astype(np.uint8)
+    # A table instead of arithmetic in wider integers, which would take eight times the memory.
+    levels = (np.arange(65536, dtype=np.uint32) + 128) // 257
+    return levels.astype(np.uint8)[grey.astype(np.uint16)]

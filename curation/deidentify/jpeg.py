@@ -1,138 +1,166 @@
-"""A byte-level walk over a JPEG file that keeps its compressed scan and drops everything else.
+"""A walk over a JPEG file that keeps its compressed scans and writes all else anew or not at all.
 
 Recompressing a cell costs time and quality and decoding it to PNG grows it eightfold; so the
-entropy-coded scan is copied bit for bit and every segment that is not needed to decode it goes.
+entropy-coded scans are copied bit for bit. Of the segments around them only what decoding needs is
+parsed, in full, and written again from what was parsed: tables that a scan refers to, the frame,
+the restart interval, the scan headers, and Adobe's colour transform where it decides. Bytes
+between, behind and inside segments that this does not account for are either dropped with their
+segment or make the file malformed.
+
+Not vouched for here, and so malformed: several images in one file, fill bytes after a scan,
+arithmetic, lossless and hierarchical coding, samples of more than 8 bits, other than one or three
+components, a frame, quantisation table or restart interval that comes after a scan, restart markers
+out of order. That a scan holds no text behind its last code is `jpeg_slack`'s part.
+
+What the kept bytes can still hold, being part of the picture or of how it is coded: whatever the
+pixels show, and so any bytes that a decoder takes for codes of pixels; the up to 15 rows and
+columns that the last blocks code beyond the edges; up to 7 bytes behind a scan that are no text;
+the choice of a quantisation or Huffman table of no known kind, as far as `jpeg_tables` allows it.
 Source: ITU-T T.81, annex B.
 """
 
 from __future__ import annotations
 
 import re
-import struct
 from dataclasses import dataclass
 
-_EOI, _SOS, _DQT, _DHT, _DRI, _APP0, _APP1, _APP2, _APP14 = (
-    0xD9, 0xDA, 0xDB, 0xC4, 0xDD, 0xE0, 0xE1, 0xE2, 0xEE,
-)  # fmt: skip
-# Baseline, extended and progressive Huffman: what every decoder reads.
-_FRAMES = (0xC0, 0xC1, 0xC2)
-_KEPT = (_DQT, _DHT, _DRI)
-# In a scan 0xFF is followed by 0x00 (stuffing) or RST0..7; anything else is the next marker.
-_NEXT_MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
-_RGB_IDS = b"RGB"
+from .jpeg_frame import Frame, write_frame, write_scan_header
+from .jpeg_tables import MalformedJpegError, segment, write_huffman, write_quantisation
+from .jpeg_walk import MAX_SCANS, SOI, Walk, walk_jpeg
 
+__all__ = ["MAX_SCANS", "CleanJpeg", "MalformedJpegError", "clean_jpeg"]
 
-class MalformedJpegError(ValueError):
-    """The bytes do not follow the part of the JPEG standard that this walk vouches for."""
+_EOI = b"\xff\xd9"
+_DRI, _APP14 = 0xDD, 0xEE
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 
 
 @dataclass(frozen=True, slots=True)
 class CleanJpeg:
-    """A JPEG without its metadata, and what the metadata said about showing the pixels."""
+    """A JPEG without its metadata, and what the metadata said about showing the pixels.
+
+    `scans` are the (start, end) offsets of the entropy-coded bytes in `data`; `restarts` is the
+    restart interval in MCUs, or 0; `frame_at` is the offset of the frame header in `data`.
+    """
 
     data: bytes
-    width: int
-    height: int
-    components: int
+    frame: Frame
+    frame_at: int
+    scans: tuple[tuple[int, int], ...]
+    restarts: int
     exif: bytes
     icc: bytes
 
+    @property
+    def width(self) -> int:
+        """Width in px, as stored."""
+        return self.frame.width
 
-@dataclass(slots=True)
-class _Walk:
-    kept: list[bytes]
-    frame: tuple[int, int, bytes] | None = None
-    exif: bytes = b""
-    icc: bytes = b""
-    jfif: bool = False
-    adobe: int | None = None
-    scans: int = 0
+    @property
+    def height(self) -> int:
+        """Height in px, as stored."""
+        return self.frame.height
+
+    @property
+    def components(self) -> int:
+        """1 is grey, 3 is colour."""
+        return len(self.frame.components)
 
 
 def clean_jpeg(data: bytes) -> CleanJpeg:
-    """Return the JPEG with only the segments that decoding needs; the scan bit for bit.
+    """Return the JPEG with only what decoding needs; the scans bit for bit.
 
     Raises: MalformedJpegError where the file is truncated or uses what is not vouched for.
     """
-    if data[:2] != b"\xff\xd8":
-        raise MalformedJpegError("does not begin with SOI")
-    walk = _Walk(kept=[b"\xff\xd8"])
-    position = 2
-    while True:
-        marker, position = _marker(data, position)
-        if marker == _EOI:
-            break
-        body, position = _segment(data, position)
-        if marker == _SOS:
-            position = _scan(walk, data, body, position)
-        else:
-            _take(walk, marker, body)
+    walk = walk_jpeg(data)
     if walk.frame is None or not walk.scans:
         raise MalformedJpegError("has no frame or no scan")
-    width, height, ids = walk.frame
-    # A JFIF segment says YCbCr and outranks the Adobe segment and the names of the components; it
-    # is dropped, so what only it decides is not vouched for.
-    outranked = walk.jfif and len(ids) == 3 and walk.adobe == 0
-    if outranked or (ids == _RGB_IDS and walk.adobe is None):
-        raise MalformedJpegError("colour space depends on a segment that is dropped")
-    walk.kept.append(b"\xff\xd9")
-    return CleanJpeg(b"".join(walk.kept), width, height, len(ids), walk.exif, walk.icc)
+    _check_scans(walk, walk.frame)
+    head = SOI + _colour_transform(walk, walk.frame) + _quantisation(walk, walk.frame)
+    body, spans = _scans(walk, walk.frame)
+    frame = write_frame(walk.frame)
+    start = len(head) + len(frame)
+    return CleanJpeg(
+        data=b"".join((head, frame, *body, _EOI)),
+        frame=walk.frame,
+        frame_at=len(head),
+        scans=tuple((start + begin, start + end) for begin, end in spans),
+        restarts=walk.restarts or 0,
+        exif=walk.exif,
+        icc=_profile(walk),
+    )
 
 
-def _marker(data: bytes, position: int) -> tuple[int, int]:
-    if data[position : position + 1] != b"\xff":
-        raise MalformedJpegError("data between segments, or truncated")
-    while data[position : position + 1] == b"\xff":
-        position += 1
-    if position >= len(data):
-        raise MalformedJpegError("truncated before EOI")
-    return data[position], position + 1
+def _quantisation(walk: Walk, frame: Frame) -> bytes:
+    slots = sorted({part.quantisation for part in frame.components})
+    if not walk.quantisation.keys() >= set(slots):
+        raise MalformedJpegError("a component refers to a quantisation table that is not there")
+    return b"".join(write_quantisation((slot, walk.quantisation[slot])) for slot in slots)
 
 
-def _segment(data: bytes, position: int) -> tuple[bytes, int]:
-    if position + 2 > len(data):
-        raise MalformedJpegError("truncated in a segment")
-    length = int(struct.unpack_from(">H", data, position)[0])
-    end = position + length
-    if length < 2 or end > len(data):
-        raise MalformedJpegError("a segment is longer than the file")
-    return data[position + 2 : end], end
+def _scans(walk: Walk, frame: Frame) -> tuple[list[bytes], list[tuple[int, int]]]:
+    """Return the scans with the tables that are new to each, and where their coded bytes lie."""
+    out: list[bytes] = []
+    spans: list[tuple[int, int]] = []
+    known: dict[tuple[int, int], bytes] = {}
+    size = 0
+    for scan in walk.scans:
+        new = {table: codes for table, codes in scan.tables.items() if known.get(table) != codes}
+        known.update(new)
+        parts = [write_huffman((kind, slot, codes)) for (kind, slot), codes in new.items()]
+        if walk.restarts and not spans:
+            parts.append(segment(_DRI, walk.restarts.to_bytes(2)))
+        parts.append(write_scan_header(scan.header, frame))
+        start = size + sum(map(len, parts))
+        size = start + len(scan.coded)
+        spans.append((start, size))
+        out += [*parts, scan.coded]
+    return out, spans
 
 
-def _emit(walk: _Walk, marker: int, body: bytes) -> None:
-    walk.kept.append(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body)
+def _check_scans(walk: Walk, frame: Frame) -> None:
+    coded = [part[0] for scan in walk.scans for part in scan.header.parts]
+    if set(coded) != set(range(len(frame.components))):
+        raise MalformedJpegError("a component is in no scan")
+    if not frame.progressive and len(coded) != len(frame.components):
+        raise MalformedJpegError("a component is in two sequential scans")
+    if walk.restarts:
+        _check_restarts(walk, frame)
 
 
-def _take(walk: _Walk, marker: int, body: bytes) -> None:
-    if marker in _FRAMES:
-        if walk.frame is not None or len(body) < 6 or len(body) != 6 + 3 * body[5]:
-            raise MalformedJpegError("frame header is wrong or repeated")
-        height, width = struct.unpack_from(">HH", body, 1)
-        walk.frame = (width, height, bytes(body[6::3]))
-        _emit(walk, marker, body)
-    elif marker in _KEPT:
-        _emit(walk, marker, body)
-    elif marker == _APP0 and body[:5] == b"JFIF\x00":
-        walk.jfif = True
-    elif marker == _APP14 and body[:5] == b"Adobe" and len(body) >= 12:
-        # Written anew: only the transform byte decides how the pixels decode.
-        walk.adobe = body[11]
-        _emit(walk, _APP14, b"Adobe\x00\x64\x00\x00\x00\x00" + body[11:12])
-    elif marker == _APP1 and body[:6] == b"Exif\x00\x00":
-        walk.exif = walk.exif or body
-    elif marker == _APP2 and body[:12] == b"ICC_PROFILE\x00":
-        walk.icc += body[14:]
-    elif not (0xE0 <= marker <= 0xEF or marker == 0xFE):
-        raise MalformedJpegError(f"marker 0x{marker:02X} is not vouched for")
+def _check_restarts(walk: Walk, frame: Frame) -> None:
+    if len(walk.scans) != 1 or frame.progressive or not walk.restarts:
+        raise MalformedJpegError("restart intervals in several scans")
+    found = [marker[1] - 0xD0 for marker in _RESTART.findall(walk.scans[0].coded)]
+    width, height = frame.mcu
+    units = -(-frame.width // width) * -(-frame.height // height)
+    # The number first: the header may speak of millions of intervals.
+    wrong = len(found) != -(-units // walk.restarts) - 1
+    if wrong or found != [number % 8 for number in range(len(found))]:
+        raise MalformedJpegError("restart markers out of order")
 
 
-def _scan(walk: _Walk, data: bytes, header: bytes, position: int) -> int:
-    if walk.frame is None:
-        raise MalformedJpegError("scan before frame")
-    following = _NEXT_MARKER.search(data, position)
-    if following is None:
-        raise MalformedJpegError("truncated in the scan")
-    _emit(walk, _SOS, header)
-    walk.kept.append(data[position : following.start()])
-    walk.scans += 1
-    return following.start()
+def _colour_transform(walk: Walk, frame: Frame) -> bytes:
+    """Return an Adobe segment where the colours are RGB; without one they are YCbCr.
+
+    As libjpeg decides: a JFIF segment says YCbCr and outranks the Adobe segment, which outranks
+    the names of the components.
+    """
+    if len(frame.components) == 1 or walk.jfif:
+        return b""
+    if walk.adobe is None:
+        rgb = bytes(part.name for part in frame.components) == b"RGB"
+    elif walk.adobe in (0, 1):
+        rgb = walk.adobe == 0
+    else:
+        raise MalformedJpegError("an unknown colour transform")
+    return segment(_APP14, b"Adobe\x00\x64" + bytes(5)) if rgb else b""
+
+
+def _profile(walk: Walk) -> bytes:
+    parts = sorted(walk.icc)
+    if [part[0] for part in parts] != list(range(1, len(parts) + 1)) or any(
+        part[1] != len(parts) for part in parts
+    ):
+        raise MalformedJpegError("parts of the colour profile are missing or repeated")
+    return b"".join(part[2:] for part in parts)

@@ -91,7 +91,6 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "restart intervals": ("RGB", {"restart_marker_blocks": 2}),
     "grey": ("L", {}),
     "grey progressive": ("L", {"progressive": True}),
-    "CMYK": ("CMYK", {}),
 }
 
 
@@ -100,45 +99,69 @@ def test_the_scan_is_copied_bit_for_bit(kind: str, cell: Cell, encoded: Encoded)
     mode, options = KINDS[kind]
     original = encoded(cell(3, 64, mode), comment=SECRET, **options)
     clean = clean_jpeg(original)
-    if kind != "CMYK":  # its Adobe segment is written anew
-        tables = clean.data[2:]
-        assert tables[tables.index(b"\xff\xc4") :] in original
+    tables = clean.data[2:]
+    assert tables[tables.index(b"\xff\xc4") :] in original
     scan = original[original.index(b"\xff\xda") :]
     assert scan in clean.data
-    assert clean.components == {"RGB": 3, "L": 1, "CMYK": 4}[mode]
+    assert clean.components == {"RGB": 3, "L": 1}[mode]
+    for start, end in clean.scans:
+        assert clean.data[start:end] in scan
+        assert clean.data[end] == 0xFF
     np.testing.assert_array_equal(decoded(clean.data), decoded(original))
     assert clean_jpeg(clean.data).data == clean.data
 
 
-def test_a_colour_space_that_only_a_dropped_segment_tells_is_refused(
+def renamed(data: bytes, names: bytes) -> bytes:
+    """The components of a 4:4:4 file called otherwise, in its frame and scan headers."""
+    frame = data.index(b"\xff\xc0") + 10
+    scan = data.index(b"\xff\xda") + 5
+    out = bytearray(data)
+    for index, name in enumerate(names):
+        out[frame + 3 * index] = name
+        out[scan + 2 * index] = name
+    return bytes(out)
+
+
+ADOBE_RGB = segment(0xEE, b"Adobe\x00\x64\x00\x00\x00\x00\x00")
+
+
+def test_rgb_that_only_the_names_tell_is_said_by_an_adobe_segment(
     cell: Cell, encoded: Encoded
 ) -> None:
-    plain = encoded(cell(), subsampling=0)
-    frame = plain.index(b"\xff\xc0") + 10
-    scan = plain.index(b"\xff\xda") + 5
-    data = bytearray(plain)
-    for index, name in enumerate(b"RGB"):
-        data[frame + 3 * index] = name
-        data[scan + 2 * index] = name
-    assert decoded(bytes(data)).shape == (56, 48, 3)
-    with pytest.raises(MalformedJpegError, match="colour space"):
-        clean_jpeg(bytes(data))
+    plain = without_app0(encoded(cell(), subsampling=0))
+    data = renamed(plain, b"RGB")
+    assert (decoded(data) != decoded(plain)).any()
+    clean = clean_jpeg(data)
+    assert ADOBE_RGB in clean.data
+    np.testing.assert_array_equal(decoded(clean.data), decoded(data))
 
 
-def test_jfif_outranks_adobe(cell: Cell, encoded: Encoded) -> None:
+def test_jfif_outranks_adobe_and_names(cell: Cell, encoded: Encoded) -> None:
     """A decoder takes JFIF with Adobe's transform 0 for YCbCr; without JFIF it would be RGB."""
-    adobe = segment(0xEE, b"Adobe\x00\x64\x00\x00\x00\x00\x00")
     plain = encoded(cell(), subsampling=0)
-    both = plain[:20] + adobe + plain[20:]
-    np.testing.assert_array_equal(decoded(both), decoded(plain))
-    with pytest.raises(MalformedJpegError, match="colour space"):
-        clean_jpeg(both)
-    released = release_image(both, Limits())
-    np.testing.assert_array_equal(decoded(released.data), decoded(plain))
-    only_adobe = after_soi(without_app0(plain), adobe)
+    both = plain[:20] + ADOBE_RGB + plain[20:]
+    for data in (both, renamed(plain, b"RGB")):
+        np.testing.assert_array_equal(decoded(data), decoded(plain))
+        released = release_image(data, Limits())
+        assert released.codec == "jpeg"
+        assert b"Adobe" not in released.data
+        np.testing.assert_array_equal(decoded(released.data), decoded(plain))
+    only_adobe = after_soi(without_app0(plain), ADOBE_RGB)
     kept = release_image(only_adobe, Limits())
     assert kept.codec == "jpeg"
     np.testing.assert_array_equal(decoded(kept.data), decoded(only_adobe))
+
+
+def test_names_of_components_are_not_copied(cell: Cell, encoded: Encoded) -> None:
+    data = renamed(encoded(cell(), subsampling=0), b"Jan")
+    clean = clean_jpeg(data)
+    assert b"J\x11\x00" not in clean.data
+    assert clean.data == clean_jpeg(encoded(cell(), subsampling=0)).data
+
+
+def test_cmyk_is_left_to_the_pixels(cell: Cell, encoded: Encoded) -> None:
+    with pytest.raises(MalformedJpegError, match="components"):
+        clean_jpeg(encoded(cell(mode="CMYK")))
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}])

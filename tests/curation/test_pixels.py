@@ -13,7 +13,15 @@ from PIL import Image, ImageCms, ImageOps
 
 from curation.deidentify.jpeg import clean_jpeg
 from curation.errors import ImageError
-from curation.pixels import Limits, Pixels, decode_rgb, encode_png, pixel_id, release_image
+from curation.pixels import (
+    Limits,
+    Pixels,
+    decode_rgb,
+    encode_png,
+    pixel_id,
+    release_image,
+    release_pixels,
+)
 
 Cell = Callable[..., Image.Image]
 Encoded = Callable[..., bytes]
@@ -25,15 +33,19 @@ def decoded(data: bytes) -> np.ndarray:
         return np.asarray(image)
 
 
-def png_header(width: int, height: int, depth: int = 1) -> bytes:
+def png(head: bytes, pixels: bytes) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (
             struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         )
 
+    chunks = chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def png_header(width: int, height: int, depth: int = 1) -> bytes:
     head = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
-    body = chunk(b"IDAT", zlib.compress(bytes(100)))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + body + chunk(b"IEND", b"")
+    return png(head, zlib.compress(bytes(100)))
 
 
 def png_chunks(data: bytes) -> list[bytes]:
@@ -102,6 +114,21 @@ def test_16_bit_grey_is_scaled(encoded: Encoded) -> None:
     assert refused(tiff) == "unreadable"
     floats = encoded(Image.fromarray(values.astype(np.float32)), "TIFF")
     assert refused(floats) == "unreadable"
+
+
+def test_16_bit_colour_is_scaled(cell: Cell) -> None:
+    deep = np.asarray(cell()).astype(np.uint16) * 257
+    rows = b"".join(b"\x00" + row.astype(">u2").tobytes() for row in deep)
+    head = struct.pack(">IIBBBBB", 48, 56, 16, 2, 0, 0, 0)
+    data = png(head, zlib.compress(rows))
+    np.testing.assert_array_equal(decoded(release_image(data, LIMITS).data), np.asarray(cell()))
+
+
+def test_16_bit_grey_that_a_png_hides_is_white(encoded: Encoded) -> None:
+    values = np.full((20, 20), 1000, np.uint16)
+    values[3, 4] = 60_000
+    released = release_image(encoded(Image.fromarray(values), "PNG", transparency=1000), LIMITS)
+    assert (decoded(released.data) == 255).sum() == 399
 
 
 def test_palette_and_bilevel(cell: Cell, encoded: Encoded) -> None:
@@ -207,6 +234,46 @@ def test_srgb_profile_is_only_dropped(cell: Cell, encoded: Encoded) -> None:
     assert refused(encoded(cell(), icc_profile=b"no profile at all")) == "unreadable"
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_reencode_makes_a_png_of_the_same_pixels(mode: str, cell: Cell, encoded: Encoded) -> None:
+    data = encoded(cell(mode=mode))
+    kept, anew = release_image(data, LIMITS), release_image(data, LIMITS, reencode=True)
+    assert (kept.codec, anew.codec) == ("jpeg", "png")
+    assert kept.image_id == anew.image_id
+    assert png_chunks(anew.data) == [b"IHDR", b"IDAT", b"IEND"]
+    for released in (kept, anew):
+        np.testing.assert_array_equal(released.pixels, decoded(data))
+    assert "pixels" not in repr(anew)
+
+
+def test_pixels_that_a_source_decoded(cell: Cell) -> None:
+    for mode in ("RGB", "L"):
+        pixels = np.asarray(cell(mode=mode))
+        released = release_pixels(pixels, LIMITS)
+        assert (released.codec, released.width, released.height) == ("png", 48, 56)
+        assert released.image_id == pixel_id(pixels)
+        np.testing.assert_array_equal(decoded(released.data), pixels)
+        assert released.pixels is pixels
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (np.zeros((20, 20), np.uint16), "unreadable"),
+        (np.zeros((20, 20, 4), np.uint8), "unreadable"),
+        (np.zeros((20, 20, 1), np.uint8), "unreadable"),
+        (np.zeros((20,), np.uint8), "unreadable"),
+        (np.zeros((2, 20, 20, 3), np.uint8), "unreadable"),
+        (np.zeros((15, 20, 3), np.uint8), "too_small"),
+        (np.zeros((40, 40, 3), np.uint8), "too_large"),
+    ],
+)
+def test_pixels_of_a_wrong_kind_are_refused(pixels: Pixels, reason: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        release_pixels(pixels, Limits(max_pixels=1000))
+    assert caught.value.reason == reason
+
+
 def test_png_holds_nothing_but_pixels(cell: Cell, encoded: Encoded) -> None:
     from PIL.PngImagePlugin import PngInfo
 
@@ -247,7 +314,7 @@ def test_an_unforeseen_error_of_a_decoder_costs_one_image(
     def broken(image: Image.Image) -> Pixels:
         raise struct.error("unpack requires a buffer of 4 bytes")
 
-    monkeypatch.setattr("curation.pixels._to_uint8", broken)
+    monkeypatch.setattr("curation.pixels._to_array", broken)
     assert refused(encoded(cell(), "PNG")) == "unreadable"
 
 
