@@ -1,0 +1,38 @@
+"""Search of an image for barcodes of every kind that zxing-cpp knows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...pixels import Pixels
+from .hit import TextHit, upright_box
+
+_READ = 1.0
+_DAMAGED = 0.5
+
+
+def find_barcodes(pixels: Pixels) -> tuple[TextHit, ...]:
+    """Find barcodes in an image (h, w, 3) or (h, w) uint8, in any direction.
+
+    A barcode that is found but cannot be read counts, with a score of 0.5: another reader might
+    read it, or a person what is printed below it.
+    """
+    import zxingcpp
+
+    height, width = pixels.shape[:2]
+    hits = []
+    for code in zxingcpp.read_barcodes(_grey(pixels), return_errors=True):
+        at = code.position
+        corners = (at.top_left, at.top_right, at.bottom_right, at.bottom_left)
+        points = np.array([(corner.x, corner.y) for corner in corners], np.float32)
+        score = _READ if code.valid else _DAMAGED
+        hits.append(TextHit(upright_box(points, width, height), "barcode", score, code.text))
+    return tuple(hits)
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    import cv2
+
+    if pixels.ndim == 2:
+        return np.ascontiguousarray(pixels)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
