@@ -1,0 +1,1 @@
+"""The review: a local page on which a person decides about quarantined images."""
