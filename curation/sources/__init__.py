@@ -9,9 +9,9 @@ from .dataset import open_dataset
 from .folder import open_class_folders
 from .image_folder import open_image_folder
 from .parquet import open_parquet
-from .source import Columns, RawCell, Source
+from .source import Columns, CutFrom, RawCell, Source
 
-__all__ = ["SOURCES", "Columns", "RawCell", "Source", "open_source"]
+__all__ = ["SOURCES", "Columns", "CutFrom", "RawCell", "Source", "open_source"]
 
 # Asked in this order; each returns a source, or None where the location is not its kind.
 SOURCES = (open_dataset, open_parquet, open_image_folder, open_class_folders)
@@ -33,6 +33,6 @@ def open_source(location: str, columns: Columns) -> Source:
         if source is not None:
             return source
     raise SourceError(
-        f"{location} holds no image; looked for class folders of images, metadata.csv, .jsonl or "
+        "the source holds no image; looked for class folders of images, metadata.csv, .jsonl or "
         ".parquet beside images, and *.parquet files"
     )

@@ -13,10 +13,10 @@ from .source import (
     Columns,
     RawCell,
     as_text,
+    distinct_values,
     find_column,
     label_text,
     refuse_synthetic,
-    value_identifiers,
 )
 
 _SCHEME = "hf://datasets/"
@@ -29,9 +29,9 @@ class DatasetSource:
 
     dataset: Any
     origin: str
-    roles: Mapping[str, str | None]
+    roles: Mapping[str, str]
     label_names: tuple[str, ...]
-    dropped_columns: tuple[str, ...]
+    columns: tuple[str, ...]
     kind: str = "datasets dataset"
 
     def __len__(self) -> int:
@@ -57,25 +57,17 @@ class DatasetSource:
                 data = Path(path).read_bytes()
             label = self._label(row[self.roles["label"]])
             problem = "file_missing" if data is None else None if label else "label_missing"
-            fields = {
-                role: as_text(row[column]) if (column := self.roles[role]) else None
-                for role in ("subject", "slide", "site")
-            }
+            fields = {column: as_text(row[column]) for column in self.columns}
             name = Path(path).name if path else f"row {position}"
-            yield RawCell(name, label, data, **fields, problem=problem)
+            yield RawCell(name, label, data, fields, problem)
 
     def identifiers(self) -> Iterator[tuple[str, str]]:
-        """Yield image paths' stems, subjects, slides, sites and values of dropped columns."""
+        """Yield the names of files, and every value of every column but image and label."""
         image = self.roles["image"]
         for chunk in self.dataset.data.column(image).chunks:
             paths = chunk.field("path").to_pylist()
             yield from (("file", Path(path).stem) for path in paths if path)
-        for role in ("subject", "slide", "site"):
-            column = self.roles[role]
-            for value in dict.fromkeys(self.dataset[column] if column else ()):
-                if (text := as_text(value)) is not None:
-                    yield role, text
-        yield from value_identifiers({name: self.dataset[name] for name in self.dropped_columns})
+        yield from distinct_values({name: self.dataset[name] for name in self.columns})
 
     def identity(self) -> str:
         """Return where it came from and the library's own fingerprint."""
@@ -104,8 +96,9 @@ def _load_saved(datasets: Any, location: str) -> Any:
         return datasets.load_from_disk(location)
     except (OSError, ValueError) as error:
         raise SourceError(
-            f"{location} looks like a dataset saved to disk, but cannot be loaded: {error}"
-        ) from error
+            "the source looks like a dataset saved to disk, but cannot be loaded "
+            f"({type(error).__name__}); is it whole?"
+        ) from None
 
 
 def _load_hub(datasets: Any, location: str) -> Any:
@@ -122,20 +115,17 @@ def _source(datasets: Any, dataset: Any, location: str, columns: Columns) -> Dat
     image = columns.image or (images[0] if images else None)
     if image is None or image not in images:
         raise SourceError(
-            f"{location} has no Image column {image or ''}; found {dataset.features}. "
+            f"the dataset has no Image column {image or ''}; found {dataset.features}. "
             "Next: name it with --image-column"
         )
-    roles = {
-        role: find_column(names, role, getattr(columns, role), location, required=role == "label")
-        for role in ("label", "subject", "slide", "site")
-    }
+    label = find_column(names, "label", columns.label, "the dataset", required=True) or ""
     if "origin" in names:
-        refuse_synthetic(dataset.unique("origin"), location)
-    kind = dataset.features[roles["label"]]
+        refuse_synthetic(dataset.unique("origin"), "the dataset")
+    kind = dataset.features[label]
     return DatasetSource(
         dataset.cast_column(image, datasets.Image(decode=False)),
         location,
-        {**roles, "image": image},
+        {"label": label, "image": image},
         tuple(kind.names) if isinstance(kind, datasets.ClassLabel) else (),
-        tuple(name for name in names if name != image and name not in roles.values()),
+        tuple(name for name in names if name not in (image, label)),
     )

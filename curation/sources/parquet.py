@@ -15,16 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import SourceError
-from .folder import files_identity, path_text
+from ..private_names import file_words
+from .image_files import files_identity, path_text
 from .image_folder import METADATA_TABLES
 from .source import (
     Columns,
     RawCell,
     as_text,
+    distinct_values,
     find_column,
     label_text,
     refuse_synthetic,
-    value_identifiers,
 )
 
 
@@ -36,9 +37,9 @@ class ParquetSource:
     groups: tuple[tuple[Path, int], ...]
     starts: tuple[int, ...]
     total: int
-    roles: Mapping[str, str | None]
+    roles: Mapping[str, str]
     label_names: tuple[str, ...]
-    dropped_columns: tuple[str, ...]
+    columns: tuple[str, ...]
     kind: str = field(default="Parquet with an image column")
 
     def __len__(self) -> int:
@@ -47,7 +48,6 @@ class ParquetSource:
     def labels(self) -> Mapping[str, int]:
         """Return label as found -> cells."""
         column = self.roles["label"]
-        assert column is not None, "open_parquet requires a label column"
         counts: Counter[str] = Counter()
         for path in self.files:
             table = pq.read_table(path, columns=[column], partitioning=None)
@@ -60,7 +60,7 @@ class ParquetSource:
 
     def read(self, start: int, stop: int) -> Iterator[RawCell]:
         """Yield the cells of a range of positions; one row group is in memory at a time."""
-        wanted = [column for column in self.roles.values() if column]
+        wanted = [*self.roles.values(), *self.columns]
         group = bisect.bisect_right(self.starts, start) - 1
         while group < len(self.groups) and self.starts[group] < stop:
             path, number = self.groups[group]
@@ -74,18 +74,15 @@ class ParquetSource:
             group += 1
 
     def _cell(self, position: int, row: Mapping[str, Any]) -> RawCell:
-        image = row[self.roles["image"] or ""]
+        image = row[self.roles["image"]]
         data, name = (image or {}).get("bytes"), (image or {}).get("path")
-        label = self._label(row[self.roles["label"] or ""])
+        label = self._label(row[self.roles["label"]])
         problem = "file_missing" if data is None else None if label else "label_missing"
-        fields = {
-            role: as_text(row[column]) if (column := self.roles[role]) else None
-            for role in ("subject", "slide", "site")
-        }
-        return RawCell(name or f"row {position}", label, data, **fields, problem=problem)
+        fields = {column: as_text(row[column]) for column in self.columns}
+        return RawCell(name or f"row {position}", label, data, fields, problem)
 
     def identifiers(self) -> Iterator[tuple[str, str]]:
-        """Yield image paths' stems, subjects, slides, sites and values of dropped columns."""
+        """Yield the names of files, and every value of every column but image and label."""
         image = self.roles["image"]
         for path in self.files:
             yield "file", path_text(path.stem)
@@ -94,16 +91,8 @@ class ParquetSource:
             for entry in names[image].to_pylist():
                 if entry and entry.get("path"):
                     yield "file", Path(entry["path"]).stem
-            columns = [c for r, c in self.roles.items() if c and r not in ("image", "label")]
-            table = pq.read_table(
-                path, columns=[*columns, *self.dropped_columns], partitioning=None
-            )
-            for role in ("subject", "slide", "site"):
-                column = self.roles[role]
-                for value in dict.fromkeys(table[column].to_pylist() if column else ()):
-                    if (text := as_text(value)) is not None:
-                        yield role, text
-            yield from value_identifiers({c: table[c].to_pylist() for c in self.dropped_columns})
+            table = pq.read_table(path, columns=list(self.columns), partitioning=None)
+            yield from distinct_values({name: table[name].to_pylist() for name in self.columns})
 
     def identity(self) -> str:
         """Return a hash over names, sizes and times of change."""
@@ -122,21 +111,20 @@ def open_parquet(location: str, columns: Columns) -> ParquetSource | None:
     schema = schemas[files[0]]
     for path, other in schemas.items():
         if other.names != schema.names:
-            raise SourceError(f"{path.name} has other columns than {files[0].name}")
+            raise SourceError(
+                f"{file_words(path)} of the source has other columns than {file_words(files[0])}"
+            )
         if "origin" in other.names:
             origins = pq.read_table(path, columns=["origin"], partitioning=None)["origin"]
-            refuse_synthetic(origins.unique().to_pylist(), path.name)
+            refuse_synthetic(origins.unique().to_pylist(), file_words(path))
     groups = [
         (path, number, rows) for path in files for number, rows in enumerate(_group_rows(path))
     ]
     ends = list(accumulate(rows for _, _, rows in groups))
-    where = files[0].name
+    where = file_words(files[0])
     names = schema.names
-    roles = {
-        role: find_column(names, role, getattr(columns, role), where, required=role == "label")
-        for role in ("label", "subject", "slide", "site")
-    }
-    roles["image"] = _image_column(schema, columns.image, where)
+    label = find_column(names, "label", columns.label, where, required=True)
+    roles = {"label": label or "", "image": _image_column(schema, columns.image, where)}
     return ParquetSource(
         files=tuple(files),
         groups=tuple((path, number) for path, number, _ in groups),
@@ -144,7 +132,7 @@ def open_parquet(location: str, columns: Columns) -> ParquetSource | None:
         total=ends[-1] if ends else 0,
         roles=roles,
         label_names=_label_names(schema, roles["label"]),
-        dropped_columns=tuple(name for name in names if name not in roles.values()),
+        columns=tuple(name for name in names if name not in roles.values()),
     )
 
 
@@ -161,7 +149,11 @@ def _schema(path: Path) -> pa.Schema:
     try:
         return pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise SourceError(f"{path.name} cannot be read as Parquet; is it whole?") from error
+        # Not chained: the cause's own text may hold the path.
+        raise SourceError(
+            f"{file_words(path)} of the source cannot be read as Parquet "
+            f"({type(error).__name__}); is it whole?"
+        ) from None
 
 
 def _group_rows(path: Path) -> list[int]:

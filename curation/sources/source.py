@@ -3,25 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from ..errors import SourceError
+from ..pixels import Pixels
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif")
 
 
+_NO_FIELDS: Mapping[str, str | None] = MappingProxyType({})
+
+
+def no_fields() -> Mapping[str, str | None]:
+    """Return the fields of a cell about which its source says nothing: one mapping for all."""
+    return _NO_FIELDS
+
+
+@dataclass(frozen=True, slots=True)
+class CutFrom:
+    """The field or slide region that a cell was cut from; `name` is private.
+
+    `pixels` is the whole field, uint8 (h, w, 3) or (h, w), shared by its cells; `box` is left, top,
+    right, bottom in its pixels.
+    """
+
+    name: str
+    pixels: Pixels
+    box: tuple[int, int, int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class RawCell:
-    """One cell as it was found; `name` is private and never leaves `curate`."""
+    """One cell as it was found; nothing but pixels leaves `curate` unless the policy says so.
+
+    The image is `data` as encoded, or `pixels` where the source decoded it: uint8, (h, w, 3) or
+    (h, w). `fields` is column or element name -> text as found. `name` is private.
+    """
 
     name: str
     label: str
     data: bytes | None
-    subject: str | None = None
-    slide: str | None = None
-    site: str | None = None
+    fields: Mapping[str, str | None] = field(default_factory=no_fields)
     problem: str | None = None
+    pixels: Pixels | None = None
+    cut_from: CutFrom | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +57,12 @@ class Columns:
 
     image: str | None = None
     label: str | None = None
-    subject: str | None = None
-    slide: str | None = None
-    site: str | None = None
 
 
 _USUAL: Mapping[str, tuple[str, ...]] = {
     "file_name": ("file_name", "filename", "file", "image_path", "path"),
     "image": ("image", "img", "picture"),
     "label": ("label", "class", "cell_type", "cell_class", "category"),
-    "subject": ("subject", "subject_id", "patient_id", "patient", "case_id", "case"),
-    "slide": ("slide", "slide_id", "smear", "accession"),
-    "site": ("site", "hospital", "centre", "center", "laboratory"),
 }
 
 
@@ -53,8 +74,8 @@ class Source(Protocol):
         """What kind of source it is, in words that may be published."""
 
     @property
-    def dropped_columns(self) -> tuple[str, ...]:
-        """Names of the columns that are not taken over."""
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns and elements that a policy has to decide about."""
 
     def __len__(self) -> int:
         """Return the number of cells, unusable ones included."""
@@ -66,7 +87,7 @@ class Source(Protocol):
         """Yield the cells of a range of positions."""
 
     def identifiers(self) -> Iterator[tuple[str, str]]:
-        """Yield (kind, value) of everything that may identify someone, without the images."""
+        """Yield every value found outside the images: ("file", stem) and (column name, text)."""
 
     def identity(self) -> str:
         """Return a text that changes when the source changes; private."""
@@ -124,9 +145,9 @@ def refuse_synthetic(origins: Iterable[Any], where: str) -> None:
         )
 
 
-def value_identifiers(rows: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str]]:
-    """Yield every distinct text of columns that are dropped, as ("value", text)."""
-    for values in rows.values():
+def distinct_values(columns: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str]]:
+    """Yield every distinct text of some columns, as (column name, text)."""
+    for name, values in columns.items():
         for value in dict.fromkeys(as_text(value) for value in values):
             if value is not None:
-                yield "value", value
+                yield name, value
