@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curation.corpus import Corpus, file_sha256, load_corpus
+from curation.deidentify.released import MadeRelease, record_release
 from curation.deidentify.vault import Vault, default_vault, read_vault
 from curation.errors import ReleaseRefusedError
 from curation.manifest import Frozen, parse_model
@@ -24,7 +25,7 @@ from synth.measure.measurement import (
 
 from .dataset_card import Kind, render_card
 from .facts import CardFacts
-from .gates import CHECKS, GATE_NAMES, Candidate, Gate, no_identifier, overridden
+from .gates import CHECKS, GATE_NAMES, Candidate, Gate, key_of, no_identifier, overridden
 
 RELEASE_NAME = "release.json"
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
@@ -81,7 +82,7 @@ def release(
     check_words(version, overrides)
     real = real if isinstance(real, Corpus) else load_corpus(real)
     synthetic = synthetic if isinstance(synthetic, Corpus) else load_corpus(synthetic)
-    candidate = _candidate(real, synthetic, report, license_id, vault)
+    candidate = _candidate(real, synthetic, report, name, version, license_id, vault)
     gates = []
     for number, check in enumerate(CHECKS):
         progress("check", number, len(CHECKS) + 1)
@@ -112,7 +113,19 @@ def release(
             real=real.fingerprint, synthetic=synthetic.fingerprint, gates=tuple(gates),
         )  # fmt: skip
         write_whole(partial / RELEASE_NAME, (info.model_dump_json(indent=2) + "\n").encode())
+        _remember(candidate)
     return Release(out, info)
+
+
+def _remember(candidate: Candidate) -> None:
+    """Note in the vault which release the key served; before the release stands, not after."""
+    keys = key_of(candidate)
+    if keys is not None:
+        made = MadeRelease(
+            key_id=keys.key_id, name=candidate.name, version=candidate.version,
+            real=candidate.real.fingerprint,
+        )  # fmt: skip
+        record_release(keys, made)
 
 
 def read_release(path: Path) -> Release:
@@ -141,13 +154,21 @@ def check_words(version: str, overrides: Sequence[str]) -> None:
 
 
 def _candidate(
-    real: Corpus, synthetic: Corpus, report: Path, license_id: str | None, vault: Path | None
+    real: Corpus,
+    synthetic: Corpus,
+    report: Path,
+    name: str,
+    version: str,
+    license_id: str | None,
+    vault: Path | None,
 ) -> Candidate:
     return Candidate(
         real=real,
         synthetic=synthetic,
         measurements=read_measurements(report),
         vault=_find_vault(real, vault),
+        name=name,
+        version=version,
         license=license_id or _only_value(real, "license") or "unknown",
         source=_only_value(real, "source"),
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import CorpusError
+from .frozen import Frozen
 from .vocabulary import LABELS
 
 Split = Literal["train", "validation", "test"]
@@ -34,6 +36,16 @@ _COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
 )
 
 
+class Attribute(Frozen):
+    """A column that the policy adds to the corpus' own; `action` made its values."""
+
+    name: str
+    action: str
+    is_number: bool = False
+    quasi_identifier: bool = False
+    sensitive: bool = False
+
+
 def _feature(name: str, kind: pa.DataType) -> dict[str, object]:
     if name == "image":
         return {"_type": "Image"}
@@ -42,16 +54,18 @@ def _feature(name: str, kind: pa.DataType) -> dict[str, object]:
     return {"dtype": {"double": "float64"}.get(str(kind), str(kind)), "_type": "Value"}
 
 
-def _schema() -> pa.Schema:
+def schema_with(attributes: Sequence[Attribute] = ()) -> pa.Schema:
+    """Return the schema of a corpus whose policy adds some columns."""
     # The same key that `datasets` writes, so that `load_dataset` sees Image and ClassLabel; built
     # here because importing `datasets` takes seconds (a test holds it equal to what it writes).
-    features = {name: _feature(name, kind) for name, kind in _COLUMNS}
+    added = [(a.name, pa.float64() if a.is_number else pa.string()) for a in attributes]
+    columns = [*_COLUMNS, *added]
+    features = {name: _feature(name, kind) for name, kind in columns}
     info = json.dumps({"info": {"features": features}})
-    return pa.schema(_COLUMNS, metadata={"huggingface": info})
+    return pa.schema(columns, metadata={"huggingface": info})
 
 
-SCHEMA: pa.Schema = _schema()
-PLAIN_COLUMNS: tuple[str, ...] = tuple(name for name, _ in _COLUMNS if name != "image")
+SCHEMA: pa.Schema = schema_with()
 
 
 def _first_where(mask: pa.ChunkedArray | pa.Array) -> int | None:
@@ -60,20 +74,20 @@ def _first_where(mask: pa.ChunkedArray | pa.Array) -> int | None:
     return None if index < 0 else int(index)
 
 
-def check_rows(table: pa.Table, split: str) -> None:
+def check_rows(table: pa.Table, split: str, schema: pa.Schema = SCHEMA) -> None:
     """Refuse rows that break the schema's rules; the error names the first bad row by position.
 
     Raises: CorpusError.
     """
     if split not in SPLITS:
         raise CorpusError(f"split {split!r} is not one of {', '.join(SPLITS)}")
-    extra = sorted(set(table.column_names) - set(SCHEMA.names))
-    missing = sorted(set(SCHEMA.names) - set(table.column_names))
+    extra = sorted(set(table.column_names) - set(schema.names))
+    missing = sorted(set(schema.names) - set(table.column_names))
     if extra or missing:
         raise CorpusError(
             f"rows do not fit the corpus schema: unexpected columns {extra}, missing {missing}"
         )
-    if not table.schema.equals(SCHEMA, check_metadata=False):
+    if not table.schema.equals(schema, check_metadata=False):
         raise CorpusError(
             f"columns have other types than the corpus schema: found {table.schema.to_string()}"
         )

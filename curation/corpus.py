@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from blake3 import blake3
 
-from .cells import PLAIN_COLUMNS, SCHEMA, SPLITS
+from .cells import SPLITS, schema_with
 from .errors import CorpusError
-from .manifest import FORMAT_VERSION, MANIFEST_NAME, Manifest, Shard, canonical_json, read_manifest
+from .manifest import MANIFEST_NAME, Manifest, Shard, canonical_json, read_manifest
 from .vocabulary import LABELS, VOCABULARY_VERSION
 
 _BATCH_ROWS = 256
+_DIGEST_FORMAT = 1  # of what is hashed, not of the manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Corpus:
             for shard in self.shards(splits)
         ]
         if not tables:
-            return SCHEMA.empty_table().select(list(columns))
+            return schema_with(self.manifest.attributes).empty_table().select(list(columns))
         return pa.concat_tables(tables)
 
     def labels(self, splits: Sequence[str] = SPLITS) -> list[str]:
@@ -119,14 +120,14 @@ def rows_digest(table: pa.Table) -> str:
 
     The pixels are covered by `image_id`, the bytes by the shard's SHA-256.
     """
-    rows = table.select(list(PLAIN_COLUMNS)).to_pylist()
+    rows = table.drop_columns(["image"]).to_pylist()
     return blake3(canonical_json(rows)).hexdigest(length=16)
 
 
 def corpus_fingerprint(kind: str, shards: Sequence[Shard]) -> str:
     """Return the identity of a corpus: a hash over its kind, vocabulary and rows in order."""
     content = {
-        "format": FORMAT_VERSION,
+        "format": _DIGEST_FORMAT,
         "kind": kind,
         "vocabulary": VOCABULARY_VERSION,
         "rows": [[shard.split, shard.digest] for shard in shards],

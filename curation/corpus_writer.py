@@ -12,12 +12,13 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .cells import SCHEMA, SPLITS, check_rows
+from .cells import SCHEMA, SPLITS, Attribute, check_rows
 from .corpus import corpus_fingerprint, file_sha256, rows_digest
 from .manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
     Codec,
+    Deidentification,
     Manifest,
     Shard,
     View,
@@ -43,13 +44,15 @@ def shards_done(folder: Path) -> dict[str, Shard]:
     return {shard.path: shard for shard in found}
 
 
-def write_shard(folder: Path, split: str, path: str, table: pa.Table) -> Shard:
+def write_shard(
+    folder: Path, split: str, path: str, table: pa.Table, schema: pa.Schema = SCHEMA
+) -> Shard:
     """Check rows and write them as one shard; it counts as done once its note is written.
 
     Raises: CorpusError where a row breaks the schema.
     """
-    table = table.replace_schema_metadata(SCHEMA.metadata)
-    check_rows(table, split)
+    table = table.replace_schema_metadata(schema.metadata)
+    check_rows(table, split, schema)
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.tmp")
@@ -59,8 +62,8 @@ def write_shard(folder: Path, split: str, path: str, table: pa.Table) -> Shard:
         temporary,
         row_group_size=group_rows,
         # Images are compressed already; compressing them again costs time and gains nothing.
-        compression={name: "NONE" if name == "image.bytes" else "ZSTD" for name in _leaves()},
-        use_dictionary=[name for name in _leaves() if not name.startswith("image")],
+        compression={name: "NONE" if name == "image.bytes" else "ZSTD" for name in _leaves(schema)},
+        use_dictionary=[name for name in _leaves(schema) if not name.startswith("image")],
         write_page_index=True,
     )
     with temporary.open("rb") as file:
@@ -80,8 +83,8 @@ def write_shard(folder: Path, split: str, path: str, table: pa.Table) -> Shard:
     return shard
 
 
-def _leaves() -> list[str]:
-    return ["image.bytes", "image.path", *(name for name in SCHEMA.names if name != "image")]
+def _leaves(schema: pa.Schema) -> list[str]:
+    return ["image.bytes", "image.path", *(name for name in schema.names if name != "image")]
 
 
 def count_classes(tables: Iterable[tuple[str, pa.Table]]) -> dict[str, dict[str, int]]:
@@ -103,11 +106,13 @@ def write_manifest(
     shards: list[Shard],
     n_in: int,
     dropped: Mapping[str, int],
-    grouped_by: Literal["subject", "slide", "duplicate_group", "none"],
+    grouped_by: Literal["subject", "slide", "field", "duplicate_group", "none"],
     codec: Codec,
     parents: Mapping[str, str],
     config: Mapping[str, Any],
     view: View | None = None,
+    attributes: tuple[Attribute, ...] = (),
+    deidentification: Deidentification | None = None,
     duplicate_groups: int = 0,
     conflicts: int = 0,
     quarantined: int = 0,
@@ -140,6 +145,8 @@ def write_manifest(
         quarantined=quarantined,
         codec=codec,
         view=view,
+        attributes=attributes,
+        deidentification=deidentification,
         parents=dict(parents),
         config=dict(config),
         versions=library_versions(*libraries),

@@ -2,8 +2,8 @@
 
 Two passes. The first reads every source image once, turns it into what may be released, and keeps
 it in staging files of a fixed number of rows (an interrupted run resumes at the next one). The
-second decides over all rows (duplicates, conflicts, splits, order) and writes the shards.
-Memory is bounded by one staging file plus the plain columns.
+second decides over all rows (duplicates, conflicts, groups of quasi-identifiers, splits, order) and
+writes the shards. Memory is bounded by one staging file plus the plain columns.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -19,18 +20,35 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
+from .cells import Attribute
 from .codec import common_codec
 from .corpus import Corpus, load_corpus
 from .corpus_writer import write_manifest
 from .curation_report import write_report
 from .dedupe.exact import Duplicates, find_duplicates
+from .deidentify.decisions import read_decisions
+from .deidentify.k_anonymity import Choice
+from .deidentify.policy import Policy, load_policy, with_columns
+from .deidentify.record import deidentification
+from .deidentify.small_groups import suppress, write_small_groups
+from .deidentify.source_policy import (
+    SourcePolicy,
+    check_source_values,
+    released_attributes,
+    source_policies,
+    vault_identifiers,
+)
+from .deidentify.text import TextFinder
+from .deidentify.treat import Treat
 from .deidentify.vault import Vault, default_vault, open_vault, record_identifiers
 from .errors import SmearkitError, SourceError, UnknownLabelError
 from .manifest import Frozen
 from .output import partial_path, refuse_existing, whole_directory
 from .pixels import Limits
+from .private_names import naming
 from .progress import Progress, silent
-from .quarantine import QUARANTINED, default_quarantine, write_quarantine
+from .quarantine import QUARANTINED, burned_in_texts, default_quarantine, write_quarantine
+from .released_cell import Handling
 from .shards import write_shards
 from .sources import Columns, Source, open_source
 from .split import Fractions, assign_splits, related_groups
@@ -39,15 +57,19 @@ from .staged_rows import StagedRows
 from .versions import library_versions
 from .vocabulary import LABEL_IDS, canonical_label, check_label_map, unknown_label_message
 
+SMALL_GROUP = "small_group"
+GroupedBy = Literal["subject", "slide", "field", "duplicate_group"]
+
 
 class CurateConfig(Frozen):
-    """Everything that decides what `curate` makes of a source."""
+    """Everything that decides what `curate` makes of a source, but the policy."""
 
     image_column: str | None = None
     label_column: str | None = None
     subject_column: str | None = None
     slide_column: str | None = None
     site_column: str | None = None
+    drop_columns: tuple[str, ...] = Field(default=(), description="beside those of the policy")
     label_map: dict[str, str] = Field(default_factory=dict, description="own name -> label")
     drop_unknown_labels: bool = False
     train: float = 0.7
@@ -55,6 +77,13 @@ class CurateConfig(Frozen):
     test: float = 0.15
     min_side_px: int = 16
     max_pixels: int = 50_000_000
+    reencode: bool = Field(default=False, description="encode JPEG anew too")
+    text: Literal["quarantine", "redact", "off"] = Field(
+        default="quarantine", description="what becomes of images with burned-in text"
+    )
+    small_groups: Choice = Field(
+        default="report", description="what becomes of cells that too few subjects are like"
+    )
     source_name: str | None = Field(default=None, description="what a card calls the source")
     license: str | None = Field(default=None, description="a Hub licence id, e.g. cc-by-4.0")
 
@@ -64,66 +93,127 @@ class CurateConfig(Frozen):
         return self
 
     def columns(self) -> Columns:
-        """Return the column choices."""
-        return Columns(
-            self.image_column,
-            self.label_column,
-            self.subject_column,
-            self.slide_column,
-            self.site_column,
-        )
+        """Return the choices of the columns that make a cell."""
+        return Columns(self.image_column, self.label_column)
+
+    def roles(self) -> dict[str, str]:
+        """Return "subject", "slide", "site" -> the column that was named for it."""
+        named = {
+            "subject": self.subject_column, "slide": self.slide_column, "site": self.site_column
+        }  # fmt: skip
+        return {role: column for role, column in named.items() if column is not None}
 
     def fractions(self) -> Fractions:
         """Return the split shares."""
         return Fractions(self.train, self.validation, self.test)
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where a run writes."""
+
+    out: Path
+    vault: Path
+    quarantine: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one run of `curate` works with."""
+
+    config: CurateConfig
+    policy: Policy
+    sources: Sequence[SourcePolicy]
+    attributes: tuple[Attribute, ...]
+    vault: Vault
+    quarantine: Path
+    progress: Progress
+
+    @property
+    def opened(self) -> list[Source]:
+        return [entry.source for entry in self.sources]
+
+
 def curate(
-    sources: Sequence[str | Path],
+    sources: Sequence[str | Path | Source],
     out: Path,
     config: CurateConfig | None = None,
     *,
+    policy: Policy | None = None,
     vault: Path | None = None,
     quarantine: Path | None = None,
+    verbose_private: bool = False,
     progress: Progress = silent,
 ) -> Corpus:
     """Curate raw images into a corpus at `out`; vault and quarantine go beside it.
 
-    Raises: SourceError, UnknownLabelError, OutputExistsError, VaultError, SmearkitError.
+    A source is a location, or one that was opened already (`open_boxes`). `verbose_private` shows
+    the names of source files in errors, which else are named by position and a salted short id.
+
+    Raises: SourceError, UnknownLabelError, PolicyError, OutputExistsError, VaultError,
+    SmearkitError.
     """
     config = config or CurateConfig()
-    fractions = config.fractions()
     vault_path = vault or default_vault(out)
     quarantine_path = quarantine or default_quarantine(out)
     refuse_existing(out)
     refuse_existing(quarantine_path)
     _refuse_inside(quarantine_path, out)
     check_label_map(config.label_map)
-    opened = [open_source(str(source), config.columns()) for source in sources]
-    if not opened:
+    if not sources:
         raise SourceError("no source was given")
+    places = _Places(out, vault_path, quarantine_path)
+    with naming(show=verbose_private):
+        opened = [
+            open_source(str(source), config.columns()) if isinstance(source, str | Path) else source
+            for source in sources
+        ]
+        return _curate(opened, places, config, policy or load_policy(), progress)
+
+
+def _curate(
+    opened: Sequence[Source],
+    places: _Places,
+    config: CurateConfig,
+    policy: Policy,
+    progress: Progress,
+) -> Corpus:
+    policy = with_columns(policy, config.roles(), config.drop_columns)
+    treated = source_policies(policy, opened, config.roles())
     labels = resolve_labels(opened, config)
-    keys = open_vault(vault_path, outside=out)
+    check_source_values(treated)
+    keys = open_vault(places.vault, outside=places.out)
+    decisions = read_decisions(keys.path)
+    # In its place only once the corpus is: a run that is taken up again finds the place free.
+    unfinished = partial_path(places.quarantine)
+    run = _Run(config, policy, treated, released_attributes(treated), keys, unfinished, progress)
     job = {
         "stage": "curate",
         "config": config.model_dump(mode="json"),
+        "policy": policy.model_dump(mode="json"),
         "sources": [source.identity() for source in opened],
+        "decisions": [decision.model_dump(mode="json") for decision in decisions.values()],
         # Another key makes other pseudonyms: rows staged under it must not be taken up.
         "key": keys.pseudonym("job", "key"),
         # Another decoder may make other pixels, and another chunk size other chunks.
         "versions": library_versions(),
         "chunk_rows": CHUNK_ROWS,
     }
-    # In its place only once the corpus is: a run that is taken up again finds the place free.
-    unfinished = partial_path(quarantine_path)
-    with whole_directory(out, job) as partial:
-        limits = Limits(config.min_side_px, config.max_pixels)
-        staged = stage_cells(opened, labels, limits, keys, partial / "staging", progress)
-        record_identifiers(keys, (pair for source in opened for pair in source.identifiers()))
-        _write_corpus(partial, opened, staged, keys, fractions, config, unfinished, progress)
+    handling = Handling(
+        labels, Limits(config.min_side_px, config.max_pixels), keys, config.reencode,
+        redact=config.text == "redact", finder=None if config.text == "off" else TextFinder(),
+        decisions=decisions,
+    )  # fmt: skip
+    with whole_directory(places.out, job) as partial:
+        treats = [Treat(entry.treatments, keys) for entry in treated]
+        staged = stage_cells(
+            opened, treats, run.attributes, handling, partial / "staging", progress
+        )
+        record_identifiers(keys, (*vault_identifiers(treated, keys), *burned_in_texts(staged)))
+        _write_corpus(partial, run, staged)
     if unfinished.is_dir():
-        unfinished.rename(quarantine_path)
-    return load_corpus(out)
+        unfinished.rename(places.quarantine)
+    return load_corpus(places.out)
 
 
 def resolve_labels(sources: Sequence[Source], config: CurateConfig) -> dict[str, str | None]:
@@ -141,45 +231,47 @@ def resolve_labels(sources: Sequence[Source], config: CurateConfig) -> dict[str,
     return table
 
 
-def _write_corpus(
-    partial: Path,
-    sources: Sequence[Source],
-    staged: StagedRows,
-    vault: Vault,
-    fractions: Fractions,
-    config: CurateConfig,
-    quarantine: Path,
-    progress: Progress,
-) -> None:
+def _write_corpus(partial: Path, run: _Run, staged: StagedRows) -> None:
+    config = run.config
     reasons, duplicates = drop_reasons(staged)
+    kept = np.flatnonzero(reasons == "")
+    suppression = suppress(staged, kept, run.attributes, run.policy, config.small_groups)
+    reasons[kept[suppression.dropped]] = SMALL_GROUP
     kept = np.flatnonzero(reasons == "")
     dropped = Counter(reason for reason in reasons.tolist() if reason)
     if len(kept) == 0:
         raise SourceError(_nothing_left(len(staged), dropped))
-    splits, order = _splits_and_order(staged, kept, vault, fractions)
+    splits, order = _splits_and_order(staged, kept, run.vault, config.fractions())
     shards = write_shards(
-        partial, staged, kept, splits, order,
-        source=config.source_name, license_id=config.license, progress=progress,
+        partial, staged, kept, splits, order, attributes=run.attributes,
+        emptied=suppression.values, source=config.source_name, license_id=config.license,
+        progress=run.progress,
     )  # fmt: skip
-    quarantined = sum(dropped[reason] for reason in QUARANTINED)
-    grouped_by = _grouped_by(staged, kept)
-    report = write_report(partial / "reports", sources, staged, reasons, duplicates, splits, kept)
-    write_quarantine(quarantine, sources, staged, reasons, duplicates, vault)
-    staged.close()
+    report = write_report(
+        partial / "reports", run.sources, staged, reasons, duplicates, splits, kept
+    )
+    write_quarantine(run.quarantine, run.opened, staged, reasons, duplicates, run.vault)
+    write_small_groups(run.vault, suppression.groups)
     write_manifest(
         partial,
         kind="real",
         shards=shards,
         n_in=len(staged),
         dropped=dropped,
-        grouped_by=grouped_by,
+        grouped_by=_grouped_by(staged, kept),
+        attributes=run.attributes,
+        deidentification=deidentification(
+            run.policy, run.sources, run.vault, staged, kept, suppression, config.text,
+            config.small_groups,
+        ),
         duplicate_groups=duplicates.n_groups,
         conflicts=len(duplicates.conflicts),
-        quarantined=quarantined,
+        quarantined=sum(dropped[reason] for reason in QUARANTINED),
         codec=common_codec(partial, shards),
         parents={},
         config={**config.model_dump(mode="json"), "label_map": report.labels},
-    )
+    )  # fmt: skip
+    staged.close()
     # Last: what is interrupted before this need not read the source again.
     shutil.rmtree(partial / "staging")
 
@@ -204,24 +296,22 @@ def drop_reasons(staged: StagedRows) -> tuple[np.ndarray[Any, np.dtype[np.object
 def _splits_and_order(
     staged: StagedRows, kept: np.ndarray[Any, Any], vault: Vault, fractions: Fractions
 ) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
-    rows = staged.columns(["image_id", "label", "subject", "slide"]).take(pa.array(kept))
+    rows = staged.columns(["image_id", "label", "subject", "slide", "field"]).take(pa.array(kept))
     keys = [vault.order_key(image_id) for image_id in rows["image_id"].to_pylist()]
     rank = np.empty(len(kept), np.int64)
     rank[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(kept))
     labels = np.array([LABEL_IDS[name] for name in rows["label"].to_pylist()], dtype=np.int64)
-    groups = related_groups(rows["subject"].to_pylist(), rows["slide"].to_pylist())
+    groups = related_groups(
+        rows["subject"].to_pylist(), rows["slide"].to_pylist(), rows["field"].to_pylist()
+    )
     return assign_splits(labels, groups, rank, fractions), rank
 
 
-def _grouped_by(
-    staged: StagedRows, kept: np.ndarray[Any, Any]
-) -> Literal["subject", "slide", "duplicate_group"]:
-    rows = staged.columns(["subject", "slide"]).take(pa.array(kept))
-    if pc.any(pc.is_valid(rows["subject"])).as_py():
-        return "subject"
-    if pc.any(pc.is_valid(rows["slide"])).as_py():
-        return "slide"
-    return "duplicate_group"
+def _grouped_by(staged: StagedRows, kept: np.ndarray[Any, Any]) -> GroupedBy:
+    rows = staged.columns(["subject", "slide", "field"]).take(pa.array(kept))
+    kinds: tuple[GroupedBy, ...] = ("subject", "slide", "field")
+    known = (kind for kind in kinds if pc.any(pc.is_valid(rows[kind])).as_py())
+    return next(known, "duplicate_group")
 
 
 def _nothing_left(n_in: int, dropped: Counter[str]) -> str:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from .cells import SPLITS
 from .dedupe.exact import Duplicates
+from .deidentify.policy import is_element
+from .deidentify.source_policy import SourcePolicy
 from .manifest import Frozen
 from .output import write_whole
-from .sources import Source
 from .staged_rows import StagedRows
 
 
@@ -45,7 +46,7 @@ class CurationReport(Frozen):
 
 def write_report(
     folder: Path,
-    sources: Sequence[Source],
+    sources: Sequence[SourcePolicy],
     staged: StagedRows,
     reasons: NDArray[np.object_],
     duplicates: Duplicates,
@@ -57,13 +58,18 @@ def write_report(
     pairs = zip(columns["label_found"].to_pylist(), columns["label"].to_pylist(), strict=True)
     labels = columns["label"].take(pa.array(kept)).to_pylist()
     report = CurationReport(
-        sources=tuple(source.kind for source in sources),
+        sources=tuple(entry.source.kind for entry in sources),
         n_in=len(staged),
         n_out=len(kept),
         dropped=dict(Counter(reason for reason in reasons.tolist() if reason)),
         labels={found: label for found, label in dict.fromkeys(pairs) if label is not None},
         columns_dropped=tuple(
-            dict.fromkeys(name for source in sources for name in source.dropped_columns)
+            dict.fromkeys(
+                t.column
+                for entry in sources
+                for t in entry.treatments
+                if not t.into and not is_element(t.column)
+            )
         ),
         duplicate_groups=duplicates.n_groups,
         conflicts=tuple(

@@ -7,6 +7,7 @@ SmearkitError                the work was refused or failed with a named reason 
 ├── CorpusError              a corpus directory is not whole, or not readable by this version
 ├── OutputExistsError        something already stands at `--out`
 ├── VaultError               the vault cannot be made or read
+├── PolicyError              the de-identification policy refuses, or cannot be read
 ├── GeneratorError           a generator folder cannot be used
 ├── MeasurementError         a measurement cannot be made from what was given
 └── ReleaseRefusedError      a gate of the release did not pass
@@ -46,6 +47,10 @@ class OutputExistsError(SmearkitError):
 
 class VaultError(SmearkitError):
     """The vault cannot be made or read."""
+
+
+class PolicyError(SmearkitError):
+    """The de-identification policy refuses what it was given, or cannot be read."""
 
 
 class GeneratorError(SmearkitError):

@@ -6,19 +6,15 @@ import json
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from .cells import Attribute
 from .errors import CorpusError
+from .frozen import Frozen as Frozen  # most models stand beside the manifest's
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 Model = TypeVar("Model", bound=BaseModel)
 MANIFEST_NAME = "manifest.json"
-
-
-class Frozen(BaseModel):
-    """The base of every model at a file boundary: frozen, strict, no unknown field."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
 class Shard(Frozen):
@@ -50,6 +46,46 @@ class View(Frozen):
     crop: float
 
 
+class TextSearch(Frozen):
+    """How burned-in text and barcodes were looked for, in images."""
+
+    mode: Literal["quarantine", "redact", "off"]
+    images: int = 0
+    read: int = Field(default=0, description="went to character recognition")
+    hits: int = 0
+    redacted: int = 0
+    accepted: int = Field(default=0, description="a person saw the hit and let it pass")
+
+
+class KAnonymity(Frozen):
+    """How many subjects share each combination of quasi-identifiers; `groups` have too few."""
+
+    k: int
+    l: int  # noqa: E741
+    quasi_identifiers: tuple[str, ...]
+    sensitive: tuple[str, ...] = ()
+    choice: Literal["report", "generalise", "drop"]
+    found_groups: int = 0
+    found_rows: int = 0
+    groups: int = Field(default=0, description="left in the corpus")
+    rows: int = Field(default=0, description="left in the corpus")
+
+
+class Deidentification(Frozen):
+    """What was done so that nothing in the corpus identifies anyone; no value stands in it."""
+
+    policy: str
+    policy_id: str = Field(description="keyed hash of the policy")
+    key_id: str = Field(description="public name of the key of the pseudonyms")
+    columns: dict[str, str] = Field(description="column found, or element taken -> action")
+    elements_dropped: int = Field(default=0, description="DICOM elements of which nothing is left")
+    method_codes: tuple[str, ...] = Field(default=(), description="DICOM PS3.16 CID 7050")
+    scans_kept: int = Field(default=0, description="JPEG scans that were kept bit for bit")
+    encoded_anew: int = 0
+    text: TextSearch
+    k_anonymity: KAnonymity
+
+
 class Manifest(Frozen):
     """What a corpus directory holds and where it came from."""
 
@@ -64,12 +100,14 @@ class Manifest(Frozen):
     splits: dict[str, int]
     subjects: dict[str, int] = Field(default_factory=dict, description="split -> known subjects")
     slides: dict[str, int] = Field(default_factory=dict, description="split -> known slides")
-    grouped_by: Literal["subject", "slide", "duplicate_group", "none"]
+    grouped_by: Literal["subject", "slide", "field", "duplicate_group", "none"]
     duplicate_groups: int = 0
     conflicts: int = 0
     quarantined: int = 0
     codec: Codec
     view: View | None = None
+    attributes: tuple[Attribute, ...] = Field(default=(), description="columns the policy added")
+    deidentification: Deidentification | None = Field(default=None, description="of real corpora")
     parents: dict[str, str] = Field(description="role -> fingerprint")
     config: dict[str, Any]
     versions: dict[str, str]

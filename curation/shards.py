@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .cells import SCHEMA, SPLITS
+from .cells import SPLITS, Attribute, schema_with
 from .corpus_writer import SHARD_BYTES, shard_name, shards_done, write_shard
 from .manifest import Shard
 from .progress import Progress
@@ -25,13 +26,19 @@ def write_shards(
     splits: NDArray[np.int64],
     order: NDArray[np.int64],
     *,
+    attributes: Sequence[Attribute] = (),
+    emptied: Mapping[str, Sequence[str | float | None]],
     source: str | None,
     license_id: str | None,
     progress: Progress,
 ) -> list[Shard]:
-    """Write the kept rows; shards that an interrupted run finished are not written again."""
+    """Write the kept rows; shards that an interrupted run finished are not written again.
+
+    `emptied` is column -> the value of every staged row, where it is not what was staged.
+    """
     sizes = staged.columns(["size"])["size"].to_numpy()[kept]
     done = shards_done(folder)
+    schema = schema_with(attributes)
     shards: list[Shard] = []
     for index, split in enumerate(SPLITS):
         rows = np.flatnonzero(splits == index)
@@ -41,8 +48,10 @@ def write_shards(
             path = shard_name(split, number, len(parts))
             shard = done.get(path)
             if shard is None:
-                table = _rows(staged.take(kept[rows[part]]), source, license_id)
-                shard = write_shard(folder, split, path, table)
+                chosen = kept[rows[part]]
+                values = {name: [column[i] for i in chosen] for name, column in emptied.items()}
+                table = _rows(staged.take(chosen), schema, values, source, license_id)
+                shard = write_shard(folder, split, path, table, schema)
             shards.append(shard)
             progress("write", sum(s.rows for s in shards), len(kept))
     return shards
@@ -59,7 +68,13 @@ def split_by_bytes(sizes: NDArray[np.int64], limit: int | None = None) -> list[s
     return [slice(a, b) for a, b in pairwise(edges)]
 
 
-def _rows(staged: pa.Table, source: str | None, license_id: str | None) -> pa.Table:
+def _rows(
+    staged: pa.Table,
+    schema: pa.Schema,
+    values: Mapping[str, Sequence[str | float | None]],
+    source: str | None,
+    license_id: str | None,
+) -> pa.Table:
     count = len(staged)
     data = staged["data"].combine_chunks().cast(pa.binary())
     image = pa.StructArray.from_arrays(
@@ -68,12 +83,13 @@ def _rows(staged: pa.Table, source: str | None, license_id: str | None) -> pa.Ta
     labels = [LABEL_IDS[name] for name in staged["label"].to_pylist()]
     constant = {"origin": "real", "source": source, "license": license_id}
     columns: dict[str, Any] = {
+        **{name: staged[name] for name in schema.names if name in staged.column_names},
         "image": image,
         "label": pa.array(labels, pa.int64()),
-        **{name: staged[name] for name in ("image_id", "subject", "slide", "site")},
         **{name: pa.array([value] * count, pa.string()) for name, value in constant.items()},
+        **{name: pa.array(column, schema.field(name).type) for name, column in values.items()},
     }
     return pa.table(
-        {field.name: columns.get(field.name, pa.nulls(count, field.type)) for field in SCHEMA},
-        schema=SCHEMA,
+        {field.name: columns.get(field.name, pa.nulls(count, field.type)) for field in schema},
+        schema=schema,
     )

@@ -41,12 +41,16 @@ class Fractions:
         return np.array([self.train, self.validation, self.test])
 
 
-def related_groups(subjects: Sequence[str | None], slides: Sequence[str | None]) -> Groups:
-    """Return a group number per row, (n,) int64: rows joined by a subject or a slide share one."""
+def related_groups(
+    subjects: Sequence[str | None],
+    slides: Sequence[str | None],
+    fields: Sequence[str | None] = (),
+) -> Groups:
+    """Return a group number per row, (n,) int64: rows that share anything share a group."""
     count = len(subjects)
     nodes: dict[tuple[str, str], int] = {}
     rows, targets = [], []
-    for kind, values in (("subject", subjects), ("slide", slides)):
+    for kind, values in (("subject", subjects), ("slide", slides), ("field", fields)):
         for row, value in enumerate(values):
             if value is not None:
                 rows.append(row)

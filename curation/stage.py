@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from .deidentify.vault import Vault
-from .errors import ImageError
-from .pixels import Limits, ReleasedImage, release_image
+from .cells import Attribute
+from .deidentify.treat import Treat
 from .progress import Progress
-from .sources import RawCell, Source
+from .released_cell import CellMaker, Handling
+from .sources import Source
 from .staged_rows import StagedRows, write_rows
 
 CHUNK_ROWS = 1024
 
-STAGING_SCHEMA = pa.schema(
-    [
-        ("data", pa.large_binary()),
-        ("size", pa.int64()),
-        ("image_id", pa.string()),
-        ("label", pa.string()),
-        ("label_found", pa.string()),
-        ("subject", pa.string()),
-        ("slide", pa.string()),
-        ("site", pa.string()),
-        ("reason", pa.string()),
-        ("detail", pa.string()),
-    ]
+_STAGED = (
+    ("data", pa.large_binary()),
+    ("size", pa.int64()),
+    ("codec", pa.string()),
+    ("image_id", pa.string()),
+    ("label", pa.string()),
+    ("label_found", pa.string()),
+    ("subject", pa.string()),
+    ("slide", pa.string()),
+    ("site", pa.string()),
+    ("field", pa.string()),
+    ("reason", pa.string()),
+    ("detail", pa.string()),
+    # What was found burned in: private, and gone with the staging files.
+    ("read", pa.bool_()),
+    ("hits", pa.string()),
+    ("outcome", pa.string()),
+    ("entry_id", pa.string()),
 )
+
+
+def staging_schema(attributes: Sequence[Attribute]) -> pa.Schema:
+    """Return the schema of staged rows, with the columns that the policy adds."""
+    added = [(a.name, pa.float64() if a.is_number else pa.string()) for a in attributes]
+    return pa.schema([*_STAGED, *added])
 
 
 def stage_cells(
     sources: Sequence[Source],
-    labels: Mapping[str, str | None],
-    limits: Limits,
-    vault: Vault,
+    treats: Sequence[Treat],
+    attributes: Sequence[Attribute],
+    handling: Handling,
     folder: Path,
     progress: Progress,
 ) -> StagedRows:
@@ -48,20 +58,22 @@ def stage_cells(
     Raises: SmearkitError from the sources; a bad image only costs its row.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    schema = staging_schema(attributes)
+    makers = [CellMaker(handling, treat) for treat in treats]
     total = sum(len(source) for source in sources)
     files = []
     done = 0
-    for number, (source, start, stop) in enumerate(_chunks(sources)):
+    for number, (which, start, stop) in enumerate(_chunks(sources)):
         path = folder / f"{number:06d}.arrow"
         files.append(path)
         if not path.exists():
             progress("curate", done, total)
             rows = []
-            for cell in source.read(start, stop):
-                rows.append(_staged(cell, labels, limits, vault))
+            for cell in sources[which].read(start, stop):
+                rows.append(makers[which].row(cell))
                 if len(rows) % 64 == 0:
                     progress("curate", done + len(rows), total)
-            write_rows(path, pa.Table.from_pylist(rows, schema=STAGING_SCHEMA))
+            write_rows(path, pa.Table.from_pylist(rows, schema=schema))
         done += stop - start
         progress("curate", done, total)
     return StagedRows(files)
@@ -74,36 +86,7 @@ def locate(sources: Sequence[Source], position: int) -> tuple[Source, int]:
     return sources[number], position - (ends[number] - len(sources[number]))
 
 
-def _chunks(sources: Sequence[Source]) -> Iterator[tuple[Source, int, int]]:
-    for source in sources:
+def _chunks(sources: Sequence[Source]) -> Iterator[tuple[int, int, int]]:
+    for which, source in enumerate(sources):
         for start in range(0, len(source), CHUNK_ROWS):
-            yield source, start, min(start + CHUNK_ROWS, len(source))
-
-
-def _staged(
-    cell: RawCell, labels: Mapping[str, str | None], limits: Limits, vault: Vault
-) -> dict[str, Any]:
-    label = labels.get(cell.label)
-    image: ReleasedImage | None = None
-    reason, detail = cell.problem or "", ""
-    if not reason and label is None:
-        reason = "unknown_label"
-    if not reason and cell.data is not None:
-        try:
-            image = release_image(cell.data, limits)
-        except ImageError as error:
-            reason, detail = error.reason, error.detail
-    pseudonyms = {
-        kind: vault.pseudonym(kind, value) if value is not None else None
-        for kind, value in (("subject", cell.subject), ("slide", cell.slide), ("site", cell.site))
-    }
-    return {
-        "data": image.data if image else None,
-        "size": len(image.data) if image else 0,
-        "image_id": image.image_id if image else None,
-        "label": label,
-        "label_found": cell.label,
-        **pseudonyms,
-        "reason": reason,
-        "detail": detail,
-    }
+            yield which, start, min(start + CHUNK_ROWS, len(source))

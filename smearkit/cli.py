@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -14,6 +12,9 @@ from curation.errors import SmearkitError
 
 from .console import progress_bars, say, show_result, table
 from .options import pairs, resolve
+from .privacy_lines import privacy_lines, privacy_record
+from .privacy_verbs import add_privacy_verbs
+from .verb import AsJson, ConfigFile, Out, verb
 
 app = typer.Typer(
     name="smearkit",
@@ -24,37 +25,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="Directory to make; must not exist.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="YAML file of settings; flags go over it.")
-]
-Command = TypeVar("Command", bound=Callable[..., None])
-INTERRUPTED = 130
-
-
-def _fail(text: str, status: int) -> NoReturn:
-    say(text)
-    raise SystemExit(status)
-
-
-def _verb(command: Command) -> Command:
-    """Turn refusals into exit status 1 and Ctrl-C into 130, with a message on stderr."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except SmearkitError as error:
-            _fail(f"error: {error}", 1)
-        except KeyboardInterrupt:
-            _fail("stopped; the same command goes on where it stopped", INTERRUPTED)
-
-    return wrapped  # type: ignore[return-value]
+add_privacy_verbs(app)
 
 
 @app.command()
-@_verb
+@verb
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Directory to make.")] = Path("demo-out"),
     inception: Annotated[Path | None, typer.Option(help="Folder with the FID network.")] = None,
@@ -71,7 +46,7 @@ def demo(
 
 
 @app.command()
-@_verb
+@verb
 def curate(
     sources: Annotated[
         list[str], typer.Argument(help="Folders, Parquet files, or hf://datasets/…")
@@ -89,6 +64,35 @@ def curate(
     subject_column: Annotated[str | None, typer.Option(help="Column of the patient.")] = None,
     slide_column: Annotated[str | None, typer.Option(help="Column of the slide.")] = None,
     site_column: Annotated[str | None, typer.Option(help="Column of the laboratory.")] = None,
+    drop_column: Annotated[
+        list[str] | None,
+        typer.Option("--drop-column", help="Column the policy does not know. Repeatable."),
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="What becomes of columns: see `smearkit policy show`.")
+    ] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(help="Table of boxes: cells are cut from the source's fields.")
+    ] = None,
+    box_margin: Annotated[
+        float | None, typer.Option(help="With --boxes: margin, as a share of the longer side.")
+    ] = None,
+    reencode: Annotated[
+        bool | None, typer.Option("--reencode", help="Encode JPEG anew too, as PNG.")
+    ] = None,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Blank burned-in text instead of quarantining.")
+    ] = False,
+    text_search: Annotated[
+        bool, typer.Option("--text/--no-text", help="Search images for burned-in text.")
+    ] = True,
+    small_groups: Annotated[
+        str | None,
+        typer.Option(help="Cells like too few subjects': report, generalise or drop."),
+    ] = None,
+    verbose_private: Annotated[
+        bool, typer.Option("--verbose-private", help="Show source file names in errors.")
+    ] = False,
     map_label: Annotated[
         list[str] | None, typer.Option(help="OWN=KNOWN: what a label of yours means. Repeatable.")
     ] = None,
@@ -105,23 +109,41 @@ def curate(
     """Turn raw smear images into a curated corpus: pixels only, no duplicates, fair splits."""
     from curation.curate import CurateConfig
     from curation.curate import curate as run
+    from curation.deidentify.policy import load_policy
+    from curation.deidentify.vault import default_vault
+    from curation.sources.box_source import open_boxes
+    from curation.sources.source import Source
 
+    text = "off" if not text_search else "redact" if redact else None
     flags = {
         "label_column": label_column, "image_column": image_column,
         "subject_column": subject_column, "slide_column": slide_column,
         "site_column": site_column, "label_map": pairs(map_label, "--map-label"),
         "drop_unknown_labels": drop_unknown_labels, "source_name": source_name,
-        "license": license_id,
+        "license": license_id, "drop_columns": drop_column or None, "reencode": reencode,
+        "text": text, "small_groups": small_groups,
     }  # fmt: skip
     config = resolve(CurateConfig, {}, config_file, flags)
+    if redact and not text_search:
+        raise typer.BadParameter("--redact needs the search that --no-text turns off")
+    if boxes is not None and len(sources) != 1:
+        raise typer.BadParameter("--boxes goes with one source: the folder of fields")
+    given: list[str | Source] = list(sources)
+    if boxes is not None:
+        given = [open_boxes(Path(sources[0]), boxes, margin=box_margin or 0.0)]
     with progress_bars() as progress:
-        corpus = run(sources, out, config, vault=vault, quarantine=quarantine, progress=progress)
+        corpus = run(
+            given, out, config, policy=load_policy(policy), vault=vault, quarantine=quarantine,
+            verbose_private=verbose_private, progress=progress,
+        )  # fmt: skip
     found = corpus.manifest
     result = {
         "corpus": str(out), "fingerprint": found.fingerprint, "n_in": found.n_in,
         "n_out": found.n_out, "dropped": found.dropped, "classes": found.class_totals(),
         "splits": found.splits, "duplicate_groups": found.duplicate_groups,
         "conflicts": found.conflicts, "quarantined": found.quarantined,
+        "vault": str(vault or default_vault(out)),
+        "deidentification": privacy_record(found).model_dump(mode="json"),
     }  # fmt: skip
     dropped = ", ".join(f"{reason} {count}" for reason, count in found.dropped.items()) or "none"
     lines = [
@@ -129,6 +151,7 @@ def curate(
         f"  {found.duplicate_groups} duplicate groups, {found.conflicts} with conflicting labels "
         f"or subjects, {found.quarantined} files quarantined",
         f"  splits by {found.grouped_by.replace('_', ' ')}; fingerprint {found.fingerprint}",
+        *privacy_lines(found, out, vault or default_vault(out)),
         *_class_table(found.classes),
     ]
     show_result(result, lines, as_json=as_json)
@@ -141,7 +164,7 @@ def _class_table(classes: dict[str, dict[str, int]]) -> list[str]:
 
 
 @app.command()
-@_verb
+@verb
 def train(
     corpus: Annotated[Path, typer.Argument(help="A curated corpus.")],
     out: Out,
@@ -180,7 +203,7 @@ def train(
 
 
 @app.command()
-@_verb
+@verb
 def sample(
     generator: Annotated[Path, typer.Argument(help="A generator folder.")],
     out: Out,
@@ -247,7 +270,7 @@ def sample(
 
 
 @app.command()
-@_verb
+@verb
 def evaluate(
     real: Annotated[Path, typer.Option(help="The real corpus that the generator learned from.")],
     synthetic: Annotated[Path, typer.Option(help="A synthetic corpus.")],
@@ -305,7 +328,7 @@ def _interval(low: float | None, high: float | None) -> str:
 
 
 @app.command()
-@_verb
+@verb
 def release(
     real: Annotated[Path, typer.Option(help="The real corpus.")],
     synthetic: Annotated[Path, typer.Option(help="The synthetic corpus.")],
@@ -347,7 +370,7 @@ def release(
 
 
 @app.command()
-@_verb
+@verb
 def publish(
     release_folder: Annotated[Path, typer.Argument(metavar="RELEASE", help="What `release` made.")],
     repo: Annotated[str, typer.Option(help="ORG/NAME on the Hub.")],
@@ -376,7 +399,7 @@ def publish(
 
 
 @app.command()
-@_verb
+@verb
 def inspect(
     path: Annotated[Path, typer.Argument(help="A corpus, generator, report or release.")],
     verify: Annotated[
@@ -400,7 +423,7 @@ def inspect(
 
 
 @app.command()
-@_verb
+@verb
 def vocabulary(as_json: AsJson = False) -> None:
     """List every label with its ontology ids and the aliases that are understood."""
     from curation.vocabulary import CELL_TYPES, VOCABULARY_VERSION

@@ -68,13 +68,13 @@ def show_result(result: Mapping[str, Any], lines: Sequence[str], *, as_json: boo
         print("\n".join(lines))
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    """Return aligned lines; the first column to the left, the others to the right."""
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]], left: int = 1) -> list[str]:
+    """Return aligned lines; the first `left` columns to the left, the others to the right."""
     cells = [[str(value) for value in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     return [
         "  " + "  ".join(
-            value.ljust(width) if i == 0 else value.rjust(width)
+            value.ljust(width) if i < left else value.rjust(width)
             for i, (value, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in cells

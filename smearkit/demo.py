@@ -121,13 +121,17 @@ def _export(folder: Path, scale: Scale, say: Callable[[str], None]) -> Path:
 def _curate(export: Path, folder: Path, say: Callable[[str], None]) -> Corpus:
     if folder.exists():
         return load_corpus(folder)
-    config = CurateConfig(source_name="drawn by smearkit demo; no patient", license="cc0-1.0")
+    config = CurateConfig(
+        source_name="drawn by smearkit demo; no patient", license="cc0-1.0",
+        small_groups="generalise",
+    )  # fmt: skip
     with progress_bars() as progress:
         corpus = curate([export], folder, config, progress=progress)
     found = corpus.manifest
     say(
         f"2/6  curated: {found.n_in} in, {found.n_out} out, dropped {dict(found.dropped)}; "
-        "names gone, splits by patient (turned copies and lone wrong labels are not found yet)"
+        "names gone, dates to years, splits by patient (turned copies and lone wrong labels are "
+        "not found yet)"
     )
     return corpus
 

@@ -58,6 +58,7 @@ def refused(made: Made, report: Path, tmp_path: Path) -> Callable[..., str]:
     ) -> str:  # fmt: skip
         out = tmp_path / "refused"
         options.setdefault("vault", default_vault(made.real.path))
+        options.setdefault("name", "Drawn discs")
         with pytest.raises(ReleaseRefusedError) as found:
             release(real or made.real, synthetic or made.synthetic, measured or report, version,
                     out, **options)  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from curation.cells import PLAIN_COLUMNS, SCHEMA, check_rows
+from curation.cells import SCHEMA, check_rows
 from curation.curate import CurateConfig, curate
 from curation.errors import CorpusError
 from curation.vocabulary import LABELS
@@ -29,7 +29,6 @@ def test_the_schema_is_frozen() -> None:
         "image", "image_id", "label", "subject", "slide", "site", "origin", "source", "license",
         "generator", "seed", "guidance", "steps", "training_corpus",
     ]  # fmt: skip
-    assert set(PLAIN_COLUMNS) == set(SCHEMA.names) - {"image"}
 
 
 def test_rows_that_fit() -> None:

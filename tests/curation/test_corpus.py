@@ -62,7 +62,7 @@ def test_a_directory_that_is_no_corpus(tmp_path: Path, corpus: Corpus) -> None:
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda m: m.update(format_version=2), "corpus format 2; .*reads up to 1.*upgrade"),
+        (lambda m: m.update(format_version=3), "corpus format 3; .*reads up to 2.*upgrade"),
         (lambda m: m.update(format_version="1"), "corpus format 1"),
         (lambda m: m.update(vocabulary_version=99), "vocabulary 99.*upgrade"),
         (lambda m: m.update(patient_name="Jane"), "at patient_name: Extra inputs"),

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from curation import curate as curate_module
-from curation import stage
+from curation import released_cell, stage
 from curation.corpus import Corpus, load_corpus, verify_corpus
 from curation.curate import CurateConfig, curate
 from curation.deidentify.vault import read_identifiers, read_vault
@@ -52,13 +52,13 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count calls of release_image; with a second number, raise at that call."""
     calls = [0, 0]
 
-    def counted(data: bytes, limits: Limits) -> ReleasedImage:
+    def counted(data: bytes, limits: Limits, *, reencode: bool = False) -> ReleasedImage:
         calls[0] += 1
         if calls[0] == calls[1]:
             raise KeyboardInterrupt
         return release_image(data, limits)
 
-    monkeypatch.setattr(stage, "release_image", counted)
+    monkeypatch.setattr(released_cell, "release_image", counted)
     return calls
 
 
@@ -153,7 +153,11 @@ def test_nothing_that_identifies_is_in_the_corpus(secret_source: Path, tmp_path:
     assert len(set(rows["slide"].to_pylist())) == 20
     vault = read_vault(tmp_path / "corpus-vault")
     known = set(read_identifiers(vault))
-    assert {("subject", "MRN-00003"), ("value", "Jane Roe"), ("file", "Roe_Jane_0007")} <= known
+    assert {
+        ("subject", "MRN-00003"),
+        ("column patient_name", "Jane Roe"),
+        ("file", "Roe_Jane_0007"),
+    } <= known
     assert vault.pseudonym("subject", "MRN-00003") in rows["subject"].to_pylist()
 
 

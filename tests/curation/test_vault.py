@@ -59,7 +59,7 @@ def test_a_damaged_key_is_refused(key: bytes, match: str, tmp_path: Path) -> Non
 
 
 def test_places_that_are_no_vault(tmp_path: Path) -> None:
-    with pytest.raises(VaultError, match="no vault: it has no file 'key'"):
+    with pytest.raises(VaultError, match="no vault: its file 'key' cannot be read"):
         read_vault(tmp_path)
     (tmp_path / "file").write_text("x")
     with pytest.raises(VaultError, match="cannot be made or read"):
