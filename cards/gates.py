@@ -156,8 +156,9 @@ def key_per_release(candidate: Candidate) -> Gate:
     name = "key_per_release"
     keys = key_of(candidate)
     if keys is None:
+        # The other two gates about the vault say what is missing, and fail.
         detail = "without its vault nobody can tell whether the key served another release"
-        return Gate(name=name, state="failed", detail=detail)
+        return Gate(name=name, state="warned", detail=detail)
     under = [made for made in made_releases(keys) if made.key_id == keys.key_id]
     others = sorted({made.name for made in under if made.name != candidate.name})
     if others:

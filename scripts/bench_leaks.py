@@ -36,9 +36,7 @@ from curation.deidentify.leaks import scan_for_leaks
 from curation.deidentify.vault import Vault, open_vault, record_identifiers
 
 _ROWS = 4_000
-_SYLLABLES = (
-    "ba be bo da de do ka ke ko la le lo ma me mo na ne no ra re ro sa se so ta te to".split()
-)
+_SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprst" for vowel in "aeiou"]
 
 
 def main() -> None:

@@ -58,7 +58,6 @@ def refused(made: Made, report: Path, tmp_path: Path) -> Callable[..., str]:
     ) -> str:  # fmt: skip
         out = tmp_path / "refused"
         options.setdefault("vault", default_vault(made.real.path))
-        options.setdefault("name", "Drawn discs")
         with pytest.raises(ReleaseRefusedError) as found:
             release(real or made.real, synthetic or made.synthetic, measured or report, version,
                     out, **options)  # fmt: skip
@@ -99,6 +98,7 @@ def rewritten(
     write_manifest(
         folder, kind=old.kind, shards=shards, n_in=total, dropped={}, grouped_by=old.grouped_by,
         codec=old.codec, view=old.view, parents=old.parents, config=old.config,
+        deidentification=old.deidentification,
     )  # fmt: skip
     return load_corpus(folder)
 

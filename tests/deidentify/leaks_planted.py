@@ -129,10 +129,10 @@ def webp_exif(secret: bytes) -> bytes:
     return out.getvalue()
 
 
-def zipped(secret: bytes, name: str = "a.txt", **options: object) -> bytes:
+def zipped(secret: bytes, name: str = "a.txt", method: int = zipfile.ZIP_DEFLATED) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, secret, **options)
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.writestr(name, secret)
     return out.getvalue()
 
 
@@ -151,7 +151,7 @@ def zip_without_directory(secret: bytes) -> bytes:
 
 def excel(secret: bytes) -> bytes:
     book = openpyxl.Workbook()
-    book.active["B3"] = secret.decode()
+    book.create_sheet()["B3"] = secret.decode()
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
@@ -271,7 +271,7 @@ CARRIERS: tuple[Carrier, ...] = (
     Carrier("base64 shifted 1", "a.json", lambda x: base64.b64encode(b"x " + x), "base64"),
     Carrier("base64 shifted 2", "a.json", lambda x: base64.b64encode(b"x: " + x), "base64"),
     Carrier("base64 in a path", "a.json", lambda x: b"abc/" + base64.b64encode(x), "base64"),
-    Carrier("base64 wrapped", "a.txt", lambda x: base64.encodebytes(b"x" * 50 + b" " + x), "base64"),
+    Carrier("base64 lines", "a.txt", lambda x: base64.encodebytes(b"x" * 50 + b" " + x), "base64"),
     Carrier("base64 url", "a.txt", lambda x: base64.urlsafe_b64encode(b"\xff\xfe?" + x), "base64"),
     Carrier("base32", "a.txt", lambda x: b"key " + base64.b32encode(x), "base32"),
     Carrier("hex", "a.txt", lambda x: b"x=" + x.hex().encode(), "hex"),
@@ -298,8 +298,10 @@ CARRIERS: tuple[Carrier, ...] = (
     Carrier("svg", "a.svg", lambda x: b"<svg><text>" + x[:2] + b"<tspan>" + x[2:]
             + b"</tspan></text></svg>", "content"),
     Carrier("gzip file", "a.gz", gzip.compress, "gzip stream at byte 0"),
-    Carrier("gzip inside", "a.bin", lambda x: hidden_in(gzip.compress(x)), "gzip stream at byte 20000"),
-    Carrier("zlib inside", "a.bin", lambda x: hidden_in(zlib.compress(x)), "zlib stream at byte 20000"),
+    Carrier("gzip inside", "a.bin", lambda x: hidden_in(gzip.compress(x)),
+            "gzip stream at byte 20000"),
+    Carrier("zlib inside", "a.bin", lambda x: hidden_in(zlib.compress(x)),
+            "zlib stream at byte 20000"),
     Carrier("bz2", "a.bin", lambda x: hidden_in(bz2.compress(x)), "bz2 stream at byte 20000"),
     Carrier("xz", "a.bin", lambda x: hidden_in(lzma.compress(x)), "xz stream at byte 20000"),
     Carrier("zstd", "a.bin", lambda x: hidden_in(pa.compress(x, "zstd", asbytes=True)),
@@ -310,7 +312,7 @@ CARRIERS: tuple[Carrier, ...] = (
     Carrier("zip name", "a.zip", lambda x: zipped(b"", s(x)), "its name"),
     Carrier("zip comment", "a.zip", zip_comment, "zip comment"),
     Carrier("zip cut off", "a.zip", zip_without_directory, "zip member at byte 0"),
-    Carrier("zip bz2", "a.zip", lambda x: zipped(x, compress_type=zipfile.ZIP_BZIP2), "zip member"),
+    Carrier("zip bz2", "a.zip", lambda x: zipped(x, method=zipfile.ZIP_BZIP2), "zip member"),
     Carrier("excel", "a.xlsx", excel, "zip member"),
     Carrier("docx", "a.docx", docx, "zip member"),
     Carrier("npz", "a.npz", npz, "zip member at byte 0 > UTF-16 or UTF-32"),

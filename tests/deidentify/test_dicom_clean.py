@@ -419,7 +419,7 @@ def test_the_file_meta_and_the_preamble_are_new() -> None:
     dataset.file_meta = pydicom.dataset.FileMetaDataset()
     dataset.file_meta.ImplementationVersionName = "QUILL_1"
     dataset.file_meta.SourceApplicationEntityTitle = "QUILL_2"
-    dataset.file_meta.PrivateInformationCreatorUID = "1.2.826.5.8"
+    dataset.file_meta.PrivateInformationCreatorUID = pydicom.uid.UID("1.2.826.5.8")
     dataset.file_meta.PrivateInformation = b"QUILL_3 "
     original = pydicom.dcmread(io.BytesIO(as_file(dataset, preamble=b"QUILL_4 " * 16)))
     data = as_bytes(deidentify_dataset(original, KEYS))

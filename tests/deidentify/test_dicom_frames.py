@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.pixels.utils import pixel_array
 from pydicom.sequence import Sequence as Items
 
 from curation.deidentify.dicom.frames import open_frames, read_frames
@@ -47,8 +48,8 @@ from tests.deidentify.dicom_made import (
     write,
 )
 
-GREY = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2"}
-DEEP = {**GREY, "BitsAllocated": 16, "BitsStored": 12, "HighBit": 11}
+GREY: dict[str, Any] = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2"}
+DEEP: dict[str, Any] = {**GREY, "BitsAllocated": 16, "BitsStored": 12, "HighBit": 11}
 
 
 def frames_of(path: Path) -> list[bytes | Pixels]:
@@ -64,8 +65,8 @@ def pixels_of(path: Path) -> Pixels:
     return frame
 
 
-def encoded(pixels: NDArray[np.uint8], how: Callable[..., bytes], **options: Any) -> list[bytes]:
-    return [bytes(how(pixels, **options))]
+def encoded(pixels: NDArray[Any], how: Callable[..., Any]) -> list[bytes]:
+    return [bytes(how(pixels))]
 
 
 def rle(pixels: NDArray[Any]) -> bytes:
@@ -352,7 +353,7 @@ def test_a_colour_profile_is_applied(tmp_path: Path) -> None:
 
 
 def test_a_jpeg_with_a_foreign_profile_is_decoded_and_with_srgb_it_stays(tmp_path: Path) -> None:
-    said = {"PhotometricInterpretation": "YBR_FULL_422"}
+    said: dict[str, Any] = {"PhotometricInterpretation": "YBR_FULL_422"}
     foreign = picture(**said, ICCProfile=swapped_profile())
     plain = picture(**said, ICCProfile=srgb_profile())
     source = [jpeg(colours())]
@@ -509,8 +510,6 @@ def readable(path: Path) -> bool:
 
 def reference(dataset: Dataset) -> NDArray[Any] | None:
     """Return what pydicom decodes, with nothing but what it and Pillow bring."""
-    from pydicom.pixels import pixel_array
-
     syntax = dataset.file_meta.TransferSyntaxUID
     plugin = plugin_for(syntax) if syntax.is_encapsulated else ""
     try:
@@ -547,7 +546,7 @@ def test_stored_values_are_those_that_pydicom_reads() -> None:
 )  # fmt: skip
 def test_lossy_colours_are_those_that_pydicom_shows(name: str) -> None:
     path = Path(str(get_testdata_file(name)))
-    expected = pydicom.pixels.pixel_array(pydicom.dcmread(path), decoding_plugin="pillow")
+    expected = pixel_array(pydicom.dcmread(path), decoding_plugin="pillow")
     (frame,) = frames_of(path)
     found = simplejpeg.decode_jpeg(frame) if isinstance(frame, bytes) else frame
     assert np.abs(found.astype(int) - expected).max() <= 3

@@ -8,7 +8,6 @@ import io
 import json
 import lzma
 import quopri
-import random
 import tempfile
 import unicodedata
 import zipfile
@@ -102,7 +101,6 @@ ANYTHING = [
         "hex",
     )
 ]
-# fmt: skip
 
 FAMILIES = st.sampled_from(
     ["Quillfeather", "Roth-Meyer", "Großmann", "Øksendal", "O'Hallorahan", "Müller-Lüdenscheidt",
@@ -118,8 +116,8 @@ CODED = st.builds(lambda a, n: ("slide", f"{a}-{n:06d}"), st.sampled_from(["MRN"
 DAYS = st.builds(
     lambda day: ("column birth", day.isoformat()), st.dates(date(1920, 1, 1), date(2024, 1, 1))
 )
-MONTHS = ("January February March April May June July August September October November "
-          "December").split()  # fmt: skip
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September",
+          "October", "November", "December")  # fmt: skip
 
 
 def spellings(kind: str, value: str) -> list[str]:

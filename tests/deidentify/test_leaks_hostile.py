@@ -9,10 +9,10 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -174,10 +174,8 @@ def test_what_is_no_file_is_reported(folder: Path, vault: Vault) -> None:
 def test_what_cannot_be_read_is_reported(
     folder: Path, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    @contextmanager
-    def refused(path: Path) -> Iterator[memoryview]:
+    def refused(path: Path) -> AbstractContextManager[memoryview]:
         raise PermissionError(13, "Permission denied", str(path))
-        yield
 
     monkeypatch.setattr(scan, "_mapped", refused)
     assert whys(scan_for_leaks(folder, vault)) == ["it cannot be read (Permission denied)"]
@@ -201,7 +199,8 @@ def test_a_folder_without_files_has_a_name(folder: Path, vault: Vault) -> None:
 
 
 def test_a_column_whose_name_is_an_identifier(folder: Path, vault: Vault) -> None:
-    (folder / "a.parquet").write_bytes(parquet(rows(**{NAME: f"by {NAME}"})))
+    table = rows().append_column(NAME, pa.array([f"by {NAME}"] * 3))
+    (folder / "a.parquet").write_bytes(parquet(table))
     found = scan_for_leaks(folder, vault)
     assert "Parquet column names" in {hit.carrier for hit in found.hits}
     assert NAME not in repr(found)

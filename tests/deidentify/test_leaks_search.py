@@ -43,7 +43,8 @@ def test_names(tmp_path: Path, written: str) -> None:
 
 @pytest.mark.parametrize(
     ("known", "written"),
-    [("Müller-Lüdenscheidt", "MUELLER LUEDENSCHEIDT"), ("Müller-Lüdenscheidt", "Muller-Ludenscheidt"),
+    [("Müller-Lüdenscheidt", "MUELLER LUEDENSCHEIDT"),
+     ("Müller-Lüdenscheidt", "Muller-Ludenscheidt"),
      ("Großmann", "GROSSMANN"), ("Øksendal", "Oksendal"), ("Łukaszewicz", "lukaszewicz"),
      ("Žižkovská", "Zizkovska"), ("Yamada^Tarou=山田^太郎", "担当は山田太郎です")],
 )  # fmt: skip
@@ -87,7 +88,8 @@ def test_other_numbers(tmp_path: Path, written: str) -> None:
     assert (found.hits, found.possible) == ((), ())
 
 
-SPELLED = ["1957-03-12", "12.03.1957", "12.3.1957", "03/12/1957", "12/03/1957", "19570312", "12031957",
+SPELLED = ["1957-03-12", "12.03.1957", "12.3.1957", "03/12/1957", "12/03/1957", "19570312",
+           "12031957",
            "1957/03/12", "1957.03.12", "1957 03 12", "12 Mar 1957", "12MAR1957", "March 12, 1957",
            "12. März 1957", "12 mars 1957", "12 de marzo de 1957", "1957-Mar-12", "12-03-57",
            "57/03/12", "1957-03-12T08:00:00Z", "19570312080000", "12th of March 1957",
@@ -97,10 +99,19 @@ SPELLED = ["1957-03-12", "12.03.1957", "12.3.1957", "03/12/1957", "12/03/1957", 
 @pytest.mark.parametrize("written", SPELLED)
 @pytest.mark.parametrize("known", ["1957-03-12", "12.03.1957", "19570312", "1957-03-12 10:11:12"])
 def test_days(tmp_path: Path, known: str, written: str) -> None:
-    found = scanned(tmp_path, [("column birth", known)], f"born {written}, here")
-    assert found.hits
-    respelled = written not in known and known not in written
-    assert ("respelled date" in found.hits[0].carrier) is respelled
+    assert scanned(tmp_path, [("column birth", known)], f"born {written}, here").hits
+
+
+def test_a_day_in_other_words_is_called_so(tmp_path: Path) -> None:
+    known = [("column birth", "1957-03-12")]
+    for written, carrier in (("1957-03-12", "content"), ("12.3.1957", "respelled date")):
+        assert [hit.carrier for hit in scanned(tmp_path, known, written).hits] == [carrier]
+
+
+@pytest.mark.parametrize("written", ["20240312", "48213075", "12 March 2024", "4821 3075"])
+def test_what_a_file_name_is_made_of(tmp_path: Path, written: str) -> None:
+    for stem in ("20240312_48213075_01", "2024-03-12-48213075", "scan20240312x48213075"):
+        assert scanned(tmp_path, [("file", stem)], f"see {written}.").hits, stem
 
 
 @given(st.dates(date(1900, 1, 1), date(2099, 12, 31)))

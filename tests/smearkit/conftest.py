@@ -11,3 +11,10 @@ from tests.made import Made, made_in
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """The tiny things; read only, for they are made once for all folders of tests."""
     return made_in(tmp_path_factory.getbasetemp() / "made")
+
+
+@pytest.fixture(autouse=True)
+def no_release_yet(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Forget the releases that other tests made: a key serves one dataset only."""
+    vault = tmp_path_factory.getbasetemp() / "made" / "corpus-vault"
+    (vault / "releases.jsonl").unlink(missing_ok=True)

@@ -41,7 +41,7 @@ def _texts(data: memoryview, start: int, header: int, sizes: str, at: int, carri
         yield Sealed(carrier, "the zip archive is cut off")
         return
     begin = start + header
-    yield Inner(carrier, data[begin : begin + length], span=(start, begin + length))
+    yield Inner(carrier, data[begin : begin + length], (start, begin + length), fields=True)
 
 
 def _member(data: memoryview, start: int, room: Room) -> Opened:
@@ -54,7 +54,7 @@ def _member(data: memoryview, start: int, room: Room) -> Opened:
         yield Sealed(carrier, "the zip archive is cut off")
         return
     begin = start + 30 + name + extra
-    yield Inner(f"{carrier}, its name", data[start + 30 : begin], span=(start, begin))
+    yield Inner(f"{carrier}, its name", data[start + 30 : begin], (start, begin), fields=True)
     if flags & 1:
         yield Sealed(carrier, "it is encrypted")
     elif method == _STORED:

@@ -21,27 +21,34 @@ FILE_LENGTH = 64
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What runs of one text decode to: small ones joined by barriers, and files of their own."""
+    """What runs of one text decode to: small ones joined by barriers, large ones as files."""
 
     how: str
     joined: bytes
     files: tuple[bytes, ...]
 
 
-def decoded_runs(text: str) -> Iterator[Decoded]:
-    """Yield what the runs of a text decode to, under each code; noise where they were words."""
+def decoded_runs(text: str, known: set[tuple[str, str]]) -> Iterator[Decoded]:
+    """Yield what the runs of a text decode to, under each code; noise where they were words.
+
+    Runs in `known` are left out, the others added to it.
+    """
     text = _WRAPPED.sub("", text)
     for decode, pattern in ((_from_base64, _BASE64), (_from_hex, _HEX), (_from_base32, _BASE32)):
-        if runs := pattern.findall(text):
+        if runs := [run for run in pattern.findall(text) if (pattern.pattern, run) not in known]:
+            known.update((pattern.pattern, run) for run in runs)
             yield decode(runs)
 
 
 def _from_base64(runs: list[str]) -> Decoded:
     runs = [run.translate(_URL_SAFE) for run in runs]
-    # Letters before a run shift it, so each of the four places is tried as its start.
-    joined = b"".join(
-        binascii.a2b_base64("".join(_padded(run[shift:]) for run in runs)) for shift in range(4)
+    # Letters before a run shift it, so each of the four places is tried as its start; a file's
+    # first place is not among these, as the file is opened.
+    shifted = (
+        "".join(_padded(run[shift:]) for run in runs if shift or len(run) < FILE_LENGTH)
+        for shift in range(4)
     )
+    joined = b"".join(map(binascii.a2b_base64, shifted))
     files = tuple(
         binascii.a2b_base64(run[: len(run) // 4 * 4] + _rest(run))
         for run in runs

@@ -10,11 +10,11 @@ from functools import lru_cache
 
 from ..vault import Vault
 from .normal import normal
+from .place import Where
 from .report import Hit, Unread
 from .search import Find, Search
 from .tally import Tally
 
-Where = tuple[str, ...]
 FILE_NAME: Where = ("file name",)
 
 

@@ -19,7 +19,7 @@ def open_gif(data: memoryview, room: Room) -> Opened:
             body, end = _blocks(data, position + 2)
             if data[position + 1] != 0xF9:
                 name = _NAMES.get(data[position + 1], "GIF unknown extension")
-                yield Inner(name, body, (position, end))
+                yield Inner(name, body, (position, end), fields=True)
         elif kind == _IMAGE and position + 11 <= len(data):
             _, end = _blocks(data, position + 11 + _colours(data[position + 9]))
         else:

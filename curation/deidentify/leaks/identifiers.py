@@ -18,7 +18,7 @@ from .numbers import LONGEST, SHORTEST
 
 SHORTEST_WORD, SHORTEST_NAME = 5, 2
 SHORT, LABEL, PLAIN_NUMBER = "too short", "a label's name", "a measured number or a time of day"
-_GIVEN, _ROTATED, _CLIPPED = 4, 8, 64
+_GIVEN, _ROTATED, _CLIPPED, _LONG = 4, 8, 64, 7
 _NUMBER = re.compile(r"[\d\s\-_./]+")
 _DECIMAL = re.compile(r"[-+]?\d{0,4}[.,]\d+|\d\d:\d\d(:\d\d)?(\.\d+)?")
 _AFTER_DAY = re.compile(rb"[t ]?[\d:.+\- ]*z?")
@@ -63,14 +63,12 @@ def sort_identifiers(found: Iterable[tuple[str, str]]) -> Wanted:
 def _add(wanted: Wanted, kind: str, value: str) -> str | None:
     """Add one identifier; return why it is left out instead."""
     owner = len(wanted.identifiers)
-    days = _own_days(value) if any(map(str.isdecimal, value)) else set()
+    days, is_day = _own_days(value) if any(map(str.isdecimal, value)) else (set(), False)
     if not days and _DECIMAL.fullmatch(value):
         return PLAIN_NUMBER
     forms = [] if _NUMBER.fullmatch(value) else list(_word_forms(owner, kind, value))
-    # A day is judged as a day: as a number, hardly any would be explained by chance.
-    numbers = set(_own_numbers(value)) - {_year_first(day) for day in days}
-    if days and _NUMBER.fullmatch(value):
-        numbers = set()
+    # A day is judged as a day: as numbers, chance would explain hardly any.
+    numbers = set() if is_day else set(_own_numbers(value, days))
     if long := _long_number(value):
         forms.append((long, Form(owner, "whole", 1, True)))
     if not (days or forms or numbers):
@@ -86,38 +84,35 @@ def _add(wanted: Wanted, kind: str, value: str) -> str | None:
     return None
 
 
-def _own_days(value: str) -> set[date]:
-    """Return the days that a value is or holds; eight digits are one only year first."""
+def _own_days(value: str) -> tuple[set[date], bool]:
+    """Return the days that a value is or holds, and whether it is one and nothing else."""
     lower = normal(value).lower()
-    return {
-        found.day
-        for found in days_in(lower)
-        if found.spelling == "day"
-        or (
-            found.spelling == "compact day"
-            and lower[found.start :].startswith(_year_first(found.day))
-        )
-        or (
-            found.start == 0
-            and _AFTER_DAY.fullmatch(lower, found.end)
-            and found.spelling == "short day"
-        )
-    }
+    days, alone = set(), False
+    for found in days_in(lower):
+        whole = found.start == 0 and bool(_AFTER_DAY.fullmatch(lower, found.end))
+        year_first = lower[found.start :].startswith(_year_first(found.day))
+        # Among eight digits, and in a year of two, a day is easily seen where none is meant.
+        meant = {"day": True, "compact day": year_first, "short day": whole}[found.spelling]
+        if meant:
+            days.add(found.day)
+            alone = alone or whole
+    return days, alone
 
 
 def _year_first(day: date) -> bytes:
     return f"{day:%Y%m%d}".encode()
 
 
-def _own_numbers(value: str) -> Iterator[bytes]:
-    digits = re.sub(r"\D", "", value).lstrip("0").encode()
+def _own_numbers(value: str, days: set[date]) -> Iterator[bytes]:
+    """Yield the number that a value is, and the long ones that it holds beside other things."""
     if _NUMBER.fullmatch(value):
+        digits = re.sub(r"\D", "", value).lstrip("0").encode()
         if SHORTEST <= len(digits) <= LONGEST:
             yield digits
-        return
-    # A file's name may hold a record number beside other things.
+    known_days = {_year_first(day) for day in days}
     for run in _LONG_DIGITS.findall(normal(value)):
-        if len(significant := run.lstrip(b"0")) >= 7:
+        significant = run.lstrip(b"0")
+        if len(significant) >= _LONG and significant not in known_days:
             yield significant
 
 

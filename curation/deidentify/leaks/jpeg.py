@@ -28,13 +28,14 @@ def open_jpeg(data: memoryview, room: Room) -> Opened:
         if marker in _NEEDED or marker in _STANDALONE or marker in (_SCAN, _END):
             continue
         body = bytes(data[start:stop])
-        yield Inner(f"JPEG {_name(marker)} segment", _without_signature(body), (start, stop))
+        carrier = f"JPEG {_name(marker)} segment"
+        yield Inner(carrier, _without_signature(body), (start, stop), fields=True)
         for signature, header in _SPLIT:
             if body.startswith(signature):
                 split[signature].append(body[header:])
     for parts in split.values():
         if len(parts) > 1:
-            yield Inner("JPEG segments, joined", b"".join(parts))
+            yield Inner("JPEG segments, joined", b"".join(parts), fields=True)
     if end < len(data):
         yield Inner("after JPEG EOI", data[end:], (end, len(data)))
 

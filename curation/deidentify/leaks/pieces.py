@@ -20,7 +20,8 @@ class Inner:
 
     `span` is the range of the outer bytes that it stands for, so that they are not opened twice.
     Many images, such as a column of them, are one piece: searched together, opened one by one.
-    `pixels` are searched and not opened further. `own` names the column that a text of the
+    `pixels` are searched and not opened further. `fields` are so few bytes that every run of
+    letters in them is taken for text, not for chance. `own` names the column that a text of the
     product's own stands in: its numbers and days may be anybody's by chance.
     """
 
@@ -28,6 +29,7 @@ class Inner:
     content: Data | Text | Many
     span: tuple[int, int] | None = None
     pixels: bool = False
+    fields: bool = False
     own: str = ""
 
 

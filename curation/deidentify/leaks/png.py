@@ -57,7 +57,7 @@ def _chunks(data: memoryview) -> Iterator[tuple[bytes, int, int]]:
 def _chunk(name: str, body: memoryview, span: tuple[int, int], room: Room) -> Opened:
     carrier = f"PNG {name if name in _KNOWN else 'unknown'} chunk"
     head, packed = _packed_part(name, bytes(body))
-    yield Inner(carrier, head, span)
+    yield Inner(carrier, head, span, fields=True)
     if packed is None:
         return
     try:
@@ -65,7 +65,7 @@ def _chunk(name: str, body: memoryview, span: tuple[int, int], room: Room) -> Op
     except TooLargeError:
         yield Sealed(carrier, too_large(room))
         return
-    yield Inner(carrier, stream.data)
+    yield Inner(carrier, stream.data, fields=True)
     if not stream.whole:
         yield Sealed(carrier, "its compressed text is broken; what came before that was searched")
     elif stream.end < len(packed):

@@ -89,9 +89,16 @@ class Search:
         short = self.searched() - in_noise
         return Counter(self.wanted.identifiers[owner][0] for owner in short)
 
-    def in_text(self, text: bytes, tally: Tally | None = None) -> Iterator[Find]:
-        """Yield what stands in a text of normal form; the tally counts what it is measured by."""
+    def in_text(
+        self, text: bytes, tally: Tally | None = None, *, chance: bool = False
+    ) -> Iterator[Find]:
+        """Yield what stands in a text of normal form; the tally counts what it is measured by.
+
+        In characters that came together by chance, short names are passed over.
+        """
         for word in self._words.in_text(text):
+            if chance and word.form.strength == "short":
+                continue
             if (sure := _judged(text, word)) is not None:
                 yield Find(word.form.owner, sure, word.form.how)
         yield from self._numbers_in(text, tally)

@@ -89,9 +89,9 @@ def _value(tag: int, kind: int, values: bytes, byte_order: str) -> Opened:
     carrier = f"TIFF tag {tag}"
     if kind in _TEXTS and values:
         # Exif comments begin with the name of their character set.
-        yield Inner(carrier, values)
+        yield Inner(carrier, values, fields=True)
         if values[:8] in (b"ASCII\x00\x00\x00", b"UNICODE\x00"):
-            yield Inner(carrier, values[8:])
+            yield Inner(carrier, values[8:], fields=True)
     elif kind in _WHOLE_NUMBERS and tag not in _LAYOUT:
         numbers = _numbers(values, kind, byte_order)
         if len(numbers) <= _FEW:

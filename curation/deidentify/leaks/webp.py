@@ -20,7 +20,7 @@ def open_riff(data: memoryview, room: Room) -> Opened:
             break
         if name not in _PIXELS:
             shown = name.decode("latin-1").strip() if name in _KNOWN else "unknown"
-            yield Inner(f"WebP {shown} chunk", data[start:stop], (start, stop))
+            yield Inner(f"WebP {shown} chunk", data[start:stop], (start, stop), fields=True)
         position = stop + stop % 2
     if position < len(data):
         yield Inner("after WebP", data[position:], (position, len(data)))

@@ -222,9 +222,12 @@ def _label_image(patient: _Patient, invented: Invented, seed: int) -> _File:
 
 def _plant_meta(made: _File, invented: Invented) -> None:
     """Plant in what stands before the data set."""
-    texts = {"ImplementationClassUID": invented.uid(), "ImplementationVersionName": invented.number(),
-             "SourceApplicationEntityTitle": invented.serial(), "PrivateInformation": invented.name(),
-             "PrivateInformationCreatorUID": invented.uid()}  # fmt: skip
+    texts = {
+        "ImplementationClassUID": invented.uid(), "PrivateInformation": invented.name(),
+        "ImplementationVersionName": invented.number(),
+        "SourceApplicationEntityTitle": invented.serial(),
+        "PrivateInformationCreatorUID": invented.uid(),
+    }  # fmt: skip
     meta = FileMetaDataset()
     for name, text in texts.items():
         raw = text.encode() + b" " * (len(text.encode()) % 2)

@@ -58,7 +58,7 @@ def parts_of(data: bytes) -> _Parts:
 
 Plant = Callable[[_Parts, bytes], bytes]
 
-_KEPT: dict[str, Plant] = {
+KEPT: dict[str, Plant] = {
     "COM": lambda p, t: p.with_first(segment(_COM, t)),
     "COM of 60 kB": lambda p, t: p.with_first(segment(_COM, (t + b" ") * (60_000 // len(t)))),
     "COM before the tables": lambda p, t: p.with_before(_DHT, segment(_COM, t)),
@@ -88,9 +88,9 @@ def _vendor(number: int) -> Plant:
     return lambda p, t: p.with_first(segment(0xE0 + number, b"Vendor\x00" + t))
 
 
-_KEPT |= {f"APP{number}": _vendor(number) for number in range(3, 16) if number != 14}
+KEPT |= {f"APP{number}": _vendor(number) for number in range(3, 16) if number != 14}
 
-_ANEW: dict[str, Plant] = {
+ANEW: dict[str, Plant] = {
     "unused quantisation table": lambda p, t: p.with_before(
         _SOF, segment(_DQT, b"\x03" + (t * 8)[:64])
     ),
@@ -111,14 +111,14 @@ _ANEW: dict[str, Plant] = {
 
 def planted_jpegs(invented: Invented, seed: int) -> Iterator[MadeImage]:
     """Yield JPEG files with planted facts; their pixels begin at a seed."""
-    for number, (where, plant) in enumerate({**_KEPT, **_ANEW}.items()):
+    for number, (where, plant) in enumerate({**KEPT, **ANEW}.items()):
         text = _text_for(where, number, invented)
         parts = parts_of(encoded(cell(seed + number), "JPEG", quality=90))
         data = plant(parts, text.encode())
         seen = text if where != "7 bytes in front of EOI" else text[-7:]
         facts = [go(_CARRIER, where, seen)]
-        yield _made(where, data, facts, parts.scan if where in _KEPT else b"")
-    seed += len(_KEPT) + len(_ANEW)
+        yield _made(where, data, facts, parts.scan if where in KEPT else b"")
+    seed += len(KEPT) + len(ANEW)
     yield from _metadata(invented, seed)
     yield from _codings(invented, seed + 20)
 

@@ -58,7 +58,7 @@ def planted_people(
                               subject=own["subject"], slide=more["slide"],
                               says={**says, **seen}))  # fmt: skip
             rows.append({**own, **more})
-    dropped = list(_dropped_columns())
+    dropped = list(dropped_columns())
     for number, column in enumerate(dropped):
         value = _value(column, invented)
         rows[number % len(rows)][column] = value
@@ -105,7 +105,7 @@ _USED = ("subject", "slide", "site", "age", "sex", "acquired", "stain", "magnifi
          "pixel_size_um")  # fmt: skip
 
 
-def _dropped_columns() -> Iterator[str]:
+def dropped_columns() -> Iterator[str]:
     """Yield every column of tables that the default policy knows, but those that are released.
 
     Of several columns that would become one, only the first is released: the others go as well.

@@ -31,7 +31,7 @@ def with_chunk(data: bytes, added: bytes, before: bytes = b"IDAT") -> bytes:
 
 
 # Each makes a chunk of a text; they stand in front of the pixels.
-_CHUNKS: dict[str, Plant] = {
+CHUNKS: dict[str, Plant] = {
     "tEXt": lambda t: chunk(b"tEXt", b"Author\x00" + t),
     "tEXt keyword": lambda t: chunk(b"tEXt", t[:79] + b"\x00yes"),
     "zTXt": lambda t: chunk(b"zTXt", b"Comment\x00\x00" + zlib.compress(t)),
@@ -51,11 +51,11 @@ _CHUNKS: dict[str, Plant] = {
 def planted_pngs(invented: Invented, seed: int) -> Iterator[MadeImage]:
     """Yield PNG files with planted facts; their pixels begin at a seed."""
     kinds = (invented.name, invented.number, invented.email, invented.address)
-    for number, (where, plant) in enumerate(_CHUNKS.items()):
+    for number, (where, plant) in enumerate(CHUNKS.items()):
         text = kinds[number % len(kinds)]()
         data = with_chunk(encoded(cell(seed + number), "PNG"), plant(text.encode()))
         yield _made(where, data, text)
-    seed += len(_CHUNKS)
+    seed += len(CHUNKS)
     yield from _behind(invented, seed)
     yield from _metadata(invented, seed + 10)
     yield from _unseen(invented, seed + 20)
