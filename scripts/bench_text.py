@@ -25,6 +25,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 import cv2
@@ -32,7 +33,7 @@ import numpy as np
 
 from curation.deidentify.text.barcode import find_barcodes
 from curation.deidentify.text.engine import engine
-from curation.deidentify.text.find import find_text
+from curation.deidentify.text.find import FinderConfig, TextFinder, find_text
 from curation.deidentify.text.hit import Box, TextHit, overlap
 from curation.deidentify.text.ocr import find_text_lines
 from curation.deidentify.text.redact import blank
@@ -56,6 +57,7 @@ from scripts.smear_images import crop_files, crop_sets, field_files, rgb
 FACTORS = ("height_px", "colour", "rotation", "font", "saved")
 COMBINATIONS = len(HEIGHTS_PX) * len(COLOURS) * len(ROTATIONS) * len(FONTS) * len(SAVED)
 SEED = 2024
+FINDER = TextFinder(FinderConfig(threads=1))
 MODULES_PX = {"QRCode": (1, 2, 4), "DataMatrix": (2, 3, 4), "Code128": (1, 2, 3)}
 
 
@@ -112,7 +114,7 @@ def bench_fields() -> list[Result]:
     cases = [(planted, _found(planted)) for planted in planted_fields(COMBINATIONS)]
     rows = [row("fields", "recall", (found for _, found in cases))]
     for factor in FACTORS:
-        rows += by(cases, "fields", lambda style, name=factor: f"{name} {getattr(style, name)}")
+        rows += by(cases, "fields", partial(_level, factor))
     rows += by(cases, "fields", lambda style: f"{style.colour} {style.height_px} px")
     alarms = [bool(find_text(rgb(file), 1)) for file in field_files()]
     rows.append(row("fields", "false alarms on untouched fields", alarms))
@@ -128,24 +130,25 @@ def bench_crops() -> list[Result]:
     styles = designs(rng)
     cases: dict[str, list[tuple[Planted, bool]]] = {}
     clean: dict[str, list[bool]] = {}
+    clean_hits: dict[str, list[bool]] = {}
     for name, number, crop in crop_sets(1500):
         if number % 2 == 0:
             continue
         planted = _planted(crop, styles, rng)
         cases.setdefault(name, []).append((planted, _passes(planted.pixels)))
         clean.setdefault(name, []).append(_passes(crop))
+        clean_hits.setdefault(name, []).append(_hits(crop))
     for name, of in cases.items():
         results.append(row("crops", f"{name}: with text, passed", (passed for _, passed in of)))
         results.append(row("crops", f"{name}: without text, passed", clean[name]))
     main_set = cases["pbc 360 px"]
     for factor in FACTORS:
-        results += by(
-            main_set, "crops", lambda style, name=factor: f"{name} {getattr(style, name)}"
-        )
+        results += by(main_set, "crops", partial(_level, factor))
     results += by(main_set, "crops", lambda style: f"{style.colour} {style.height_px} px")
-    some = main_set[:144]
-    both = [passed and _found(planted) for planted, passed in some]
-    results.append(row("crops", "pbc 360 px: passed and found", both))
+    for name, of in cases.items():
+        looks = [_hits(planted.pixels) for planted, _ in of[:144]]
+        results.append(row("crops", f"{name}: with text, for a person", looks))
+        results.append(row("crops", f"{name}: without, for a person", clean_hits[name]))
     return [*results, *_crop_costs(clean["pbc 360 px"])]
 
 
@@ -374,6 +377,10 @@ def _planted(pixels: Pixels, styles: Iterator[Style], rng: np.random.Generator) 
     return planted
 
 
+def _level(factor: str, style: Style) -> str:
+    return f"{factor} {getattr(style, factor)}"
+
+
 def _found(planted: Planted) -> bool:
     hits: tuple[TextHit, ...] = find_text_lines(planted.pixels, 1)
     return any(overlap(hit.box, planted.box) for hit in hits)
@@ -383,10 +390,18 @@ def _passes(pixels: Pixels) -> bool:
     return text_likeness(pixels) >= 0.5
 
 
+def _hits(crop: Pixels) -> bool:
+    return bool(FINDER.look(crop, whole_field=False).hits)
+
+
 def _timed(times: list[float], call: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-    started = time.perf_counter()
-    result = call(*args, **options)
-    times.append(time.perf_counter() - started)
+    # Processor time, and the best of three: other load on the machine slows what is measured.
+    best = math.inf
+    for _ in range(3):
+        started = time.process_time()
+        result = call(*args, **options)
+        best = min(best, time.process_time() - started)
+    times.append(best)
     return result
 
 

@@ -12,7 +12,6 @@ from curation.errors import SmearkitError
 
 from .console import progress_bars, say, show_result, table
 from .options import pairs, resolve
-from .privacy_lines import privacy_lines, privacy_record
 from .privacy_verbs import add_privacy_verbs
 from .verb import AsJson, ConfigFile, Out, verb
 
@@ -113,6 +112,8 @@ def curate(
     from curation.deidentify.vault import default_vault
     from curation.sources.box_source import open_boxes
     from curation.sources.source import Source
+
+    from .privacy_lines import privacy_lines, privacy_record
 
     text = "off" if not text_search else "redact" if redact else None
     flags = {

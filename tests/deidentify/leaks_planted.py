@@ -123,7 +123,7 @@ def tiff_tag(secret: bytes) -> bytes:
 
 def webp_exif(secret: bytes) -> bytes:
     exif = Image.Exif()
-    exif[0x010E] = secret.decode()
+    exif[0x9286] = b"ASCII\0\0\0" + secret
     out = io.BytesIO()
     picture(2).save(out, "WEBP", exif=exif)
     return out.getvalue()
@@ -151,7 +151,7 @@ def zip_without_directory(secret: bytes) -> bytes:
 
 def excel(secret: bytes) -> bytes:
     book = openpyxl.Workbook()
-    book.create_sheet()["B3"] = secret.decode()
+    book.create_sheet()["B3"] = f"by {secret.decode()}"
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
@@ -263,10 +263,10 @@ def s(secret: bytes) -> str:
 CARRIERS: tuple[Carrier, ...] = (
     Carrier("text", "notes.txt", lambda x: b"seen by " + x + b".", "content"),
     Carrier("noise", "a.bin", hidden_in, "content"),
-    Carrier("utf-16-le", "a.bin", lambda x: hidden_in(s(x).encode("utf-16-le")), "UTF-16"),
-    Carrier("utf-16-be", "a.bin", lambda x: hidden_in(s(x).encode("utf-16-be")), "UTF-16"),
+    Carrier("utf-16-le", "a.bin", lambda x: hidden_in(f" {s(x)} ".encode("utf-16-le")), "UTF-16"),
+    Carrier("utf-16-be", "a.bin", lambda x: hidden_in(f" {s(x)} ".encode("utf-16-be")), "UTF-16"),
     Carrier("utf-16 text", "a.txt", lambda x: f"by {s(x)}.".encode("utf-16"), ""),
-    Carrier("utf-32", "a.bin", lambda x: hidden_in(s(x).encode("utf-32-le")), "UTF-32"),
+    Carrier("utf-32", "a.bin", lambda x: hidden_in(f" {s(x)} ".encode("utf-32-le")), "UTF-32"),
     Carrier("base64", "a.json", lambda x: b'{"a": "' + base64.b64encode(x) + b'"}', "base64"),
     Carrier("base64 shifted 1", "a.json", lambda x: base64.b64encode(b"x " + x), "base64"),
     Carrier("base64 shifted 2", "a.json", lambda x: base64.b64encode(b"x: " + x), "base64"),
@@ -336,7 +336,7 @@ CARRIERS: tuple[Carrier, ...] = (
     Carrier("png after", "a.png", lambda x: png() + x, "after PNG IEND"),
     Carrier("png behind pixels", "a.png", png_behind_pixels, "behind PNG pixels"),
     Carrier("jpeg COM", "a.jpg", lambda x: jpeg_segment(0xFE, x), "JPEG COM segment"),
-    Carrier("jpeg APP13", "a.jpg", lambda x: jpeg_segment(0xED, b"Photoshop 3.0\x008BIM" + x),
+    Carrier("jpeg APP13", "a.jpg", lambda x: jpeg_segment(0xED, b"Photoshop 3.0\x008BIM\4\4\0\0" + x),
             "JPEG APP13 segment"),
     Carrier("jpeg Exif", "a.jpg", jpeg_exif, "JPEG APP1 segment > TIFF tag"),
     Carrier("jpeg split XMP", "a.jpg", jpeg_split, "JPEG segments, joined"),
@@ -345,7 +345,7 @@ CARRIERS: tuple[Carrier, ...] = (
     Carrier("jpeg after", "a.jpg", lambda x: jpeg(2) + x, "after JPEG EOI"),
     Carrier("gif", "a.gif", gif_comment, "GIF comment"),
     Carrier("tiff", "a.tif", tiff_tag, "TIFF tag 65000"),
-    Carrier("webp", "a.webp", webp_exif, "WebP EXIF chunk > TIFF tag 270"),
+    Carrier("webp", "a.webp", webp_exif, "WebP EXIF chunk > TIFF tag 37510"),
     Carrier("pdf", "a.pdf", pdf, "zlib stream"),
     Carrier("data uri", "report.html", lambda x: data_uri(png_text(x, packed=True,
             international=False)), "base64 > PNG zTXt chunk"),

@@ -14,9 +14,10 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
-from curation.deidentify.dicom.clean import DicomOptions, deidentify_dataset
+from curation.deidentify.dicom.clean import deidentify_dataset
 from curation.deidentify.dicom.elements import elements, tag_name, texts
 from curation.deidentify.dicom.identifiers import identifiers
+from curation.deidentify.dicom.options import DicomOptions
 from curation.deidentify.dicom.stream import Budget
 from curation.deidentify.dicom.tables import PS3_15_EDITION, fate, kept, profile_actions
 from curation.deidentify.vault import Vault
@@ -291,6 +292,7 @@ def test_without_a_patient_there_are_no_dates_and_no_pseudonym() -> None:
     assert not made.StudyDate
     assert not made.PatientName
     assert made.LongitudinalTemporalInformationModified == "REMOVED"
+    assert "113107" not in [c.CodeValue for c in made.DeidentificationMethodCodeSequence]
 
 
 def test_pseudonyms_are_those_of_a_corpus() -> None:

@@ -136,6 +136,17 @@ def test_signed_grey_keeps_its_values(source: Path, tmp_path: Path) -> None:
     assert np.array_equal(made.pixel_array, signed)
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_one_bit_becomes_eight(source: Path, tmp_path: Path, photometric: str) -> None:
+    bits = (colours()[..., 0] > 127).astype(np.uint8)
+    dataset = picture(SamplesPerPixel=1, PhotometricInterpretation=photometric, BitsAllocated=1,
+                      BitsStored=1, HighBit=0)  # fmt: skip
+    made = only(source, tmp_path, dataset, np.packbits(bits, bitorder="little"))
+    seen = bits if photometric == "MONOCHROME2" else 1 - bits
+    assert np.array_equal(made.pixel_array, seen * 255)
+    assert made.PhotometricInterpretation == "MONOCHROME2"
+
+
 def test_what_lies_behind_the_pixels_stays_behind(source: Path, tmp_path: Path) -> None:
     stored = np.frombuffer(colours().tobytes() + b"Berta Quill ", np.uint8)
     made = only(source, tmp_path, picture(), stored)
@@ -256,14 +267,17 @@ def test_one_key_makes_the_same_files_again(source: Path, tmp_path: Path) -> Non
 
 
 def test_the_vault_knows_what_was_removed(source: Path, tmp_path: Path) -> None:
-    write(source / "Quill_1961.dcm", picture(InstitutionName="St Berta"))
+    (source / "Berta").mkdir()
+    dataset = picture(InstitutionName="St Berta", ContainerIdentifier="S21-5512")
+    write(source / "Berta" / "Quill_1961.dcm", dataset)
     write(source / "label.dcm", picture(ImageType=["ORIGINAL", "PRIMARY", "LABEL"],
                                         PatientID="of a refused one"))  # fmt: skip
     run(tmp_path, source)
     found = set(read_identifiers(read_vault(tmp_path / "vault")))
     assert {
-        ("dicom:PatientID", PATIENT), ("dicom:InstitutionName", "St Berta"),
-        ("dicom:PatientID", "of a refused one"), ("file", "Quill_1961"),
+        ("subject", PATIENT), ("slide", "S21-5512"), ("dicom:InstitutionName", "St Berta"),
+        ("dicom:PatientName", "Quill"), ("subject", "of a refused one"), ("file", "Quill_1961"),
+        ("folder", "Berta"),
     } <= found  # fmt: skip
 
 
@@ -332,10 +346,14 @@ def test_a_file_that_cannot_be_read_is_named_by_its_position(
 ) -> None:
     write(source / "Quill.dcm", picture())
 
-    def deny(path: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+    opened = Path.open
 
-    monkeypatch.setattr("curation.deidentify.dicom.files.open_dicom", deny)
+    def deny(path: Path, *how: Any, **options: Any) -> Any:
+        if path.suffix == ".dcm":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *how, **options)
+
+    monkeypatch.setattr(Path, "open", deny)
     with pytest.raises(SourceError, match=r"^file 0 .*Permission denied\. Next") as caught:
         run(tmp_path, source)
     assert "Quill" not in str(caught.value)
@@ -433,7 +451,9 @@ def is_unchanged(original: Dataset) -> bool:
     syntax = original.file_meta.get("TransferSyntaxUID", UID(BASELINE))
     if syntax.is_encapsulated or original.PhotometricInterpretation not in SAME:
         return False
-    return bool(original.SamplesPerPixel == 1 or original.BitsAllocated == 8)
+    if original.SamplesPerPixel == 1:
+        return bool(original.BitsAllocated > 1)
+    return bool(original.BitsAllocated == 8)
 
 
 SAME = ("MONOCHROME1", "MONOCHROME2", "RGB")

@@ -266,6 +266,16 @@ def test_label_pictures_are_known_by_their_frames_and_flags_too(tmp_path: Path) 
             [item(FrameType=["DERIVED", "PRIMARY", "THUMBNAIL", "RESAMPLED"])]
         )
     )
+    volume = item(
+        WholeSlideMicroscopyImageFrameTypeSequence=Items(
+            [item(FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"])]
+        )
+    )
+    for groups in ([shared], [volume, shared], [shared, volume]):
+        mixed = picture(PerFrameFunctionalGroupsSequence=Items(groups))
+        assert read_header(write(tmp_path / "m.dcm", mixed)).problem == "slide_label_image"
+    short = picture(ImageType=["ORIGINAL", "", "LABEL"])
+    assert read_header(write(tmp_path / "s.dcm", short)).problem == "slide_label_image"
     typed = picture(SharedFunctionalGroupsSequence=Items([shared]))
     assert read_header(write(tmp_path / "a.dcm", typed)).problem == "slide_label_image"
     flagged = picture(SpecimenLabelInImage="YES")

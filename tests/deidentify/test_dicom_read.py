@@ -235,7 +235,6 @@ def test_a_deflated_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_row_of_empty_items_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("curation.deidentify.dicom.stream.MOST_READS", 3000)
-    monkeypatch.setattr("curation.deidentify.dicom.stream.Budget.__init__.__defaults__", (3000,))
     items = b"\xfe\xff\x00\xe0" + bytes(4)
     known = b"\x40\x00\x60\x05SQ\x00\x00" + struct.pack("<I", 8 * 5000) + items * 5000
     unknown = b"\x40\x00\x60\x05SQ\x00\x00" + b"\xff" * 4 + items * 5000

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ...errors import ImageError, PolicyError
 from ..vault import Vault
 from .codes import meaning
 from .elements import Element, elements, texts
+from .options import DicomOptions
 from .read import quietly
 from .srgb import srgb_profile
+from .statement import add_meta, state_methods
 from .stream import Budget
 from .tables import Fate, fate
 from .values import (
@@ -35,35 +37,6 @@ from .values import (
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
-
-METHOD = "PS3.15 basic profile and an allow-list of elements"
-
-
-@dataclass(frozen=True, slots=True)
-class DicomOptions:
-    """Which options of PS3.15 annex E apply beside the basic profile.
-
-    `clean_pixel_data` says that the pixels were searched for text, by whoever calls; `private` and
-    `unlisted_standard` say whether such elements are dropped or make the file refused.
-    """
-
-    clean_pixel_data: bool = False
-    modified_dates: bool = True
-    patient_characteristics: bool = True
-    private: Literal["drop", "refuse"] = "drop"
-    unlisted_standard: Literal["drop", "refuse"] = "drop"
-
-    @property
-    def codes(self) -> tuple[str, ...]:
-        """Codes of the methods applied, in context group 7050."""
-        named = {
-            "113100": True,  # basic application confidentiality profile
-            "113101": self.clean_pixel_data,
-            "113104": True,  # clean structured content
-            "113107": self.modified_dates,
-            "113108": self.patient_characteristics,
-        }
-        return tuple(code for code, applies in named.items() if applies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +80,15 @@ def deidentify_dataset(
         clean = _cleaned(dataset, work, 0)
         _refuse(work)
         _check_class(clean)
-        _say_how(clean, work)
-        _add_meta(clean)
+        state_methods(clean, options, dated=work.subject.shift_days is not None)
+        add_meta(clean)
     return CleanDataset(clean, _names(work, "unknown"), _names(work, "broken"))
 
 
 def patient_id(dataset: Dataset) -> str:
     """Return the patient's identifier, "" where there is none."""
-    for element in elements(dataset, Budget()):
-        if element.name == "PatientID":
-            return next(iter(texts(element)), "")
-    return ""
+    found = (texts(element) for element in elements(dataset, Budget(), only=("PatientID",)))
+    return next((text for said in found for text in said), "")
 
 
 def _cleaned(dataset: Dataset, work: _Work, level: int) -> Dataset:
@@ -157,7 +128,7 @@ def _add_items(made: Dataset, element: Element, how: Fate, work: _Work, level: i
 
 
 def _add_code(new: Dataset, item: Dataset, budget: Budget) -> bool:
-    said = {e.name: texts(e) for e in elements(item, budget) if e.name in _CODE}
+    said = {e.name: texts(e) for e in elements(item, budget, only=_CODE)}
     value, scheme, own = (" ".join(said.get(name, ())) for name in _CODE)
     known = meaning(value, scheme, own)
     if known is None:
@@ -252,36 +223,3 @@ def _check_class(clean: Dataset) -> None:
         raise ImageError("unreadable", "the DICOM element SOPClassUID or SOPInstanceUID is missing")
     if not UID(clean.SOPClassUID).type == "SOP Class":
         raise ImageError("dicom_unsupported", "an object that is not of the standard")
-
-
-def _say_how(clean: Dataset, work: _Work) -> None:
-    from pydicom.dataset import Dataset
-
-    dates = work.options.modified_dates and work.subject.shift_days is not None
-    clean.SpecificCharacterSet = "ISO_IR 192"
-    clean.PatientIdentityRemoved = "YES"
-    clean.DeidentificationMethod = METHOD
-    clean.LongitudinalTemporalInformationModified = "MODIFIED" if dates else "REMOVED"
-    if work.options.clean_pixel_data:
-        clean.BurnedInAnnotation = "NO"
-    clean.DeidentificationMethodCodeSequence = []
-    for code in work.options.codes:
-        item = Dataset()
-        item.CodeValue, item.CodingSchemeDesignator = code, "DCM"
-        item.CodeMeaning = meaning(code, "DCM")
-        clean.DeidentificationMethodCodeSequence.append(item)
-
-
-def _add_meta(clean: Dataset) -> None:
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ExplicitVRLittleEndian
-
-    meta = FileMetaDataset()
-    meta.FileMetaInformationGroupLength = 0  # counted when it is written
-    meta.FileMetaInformationVersion = b"\x00\x01"
-    meta.MediaStorageSOPClassUID = clean.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = clean.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
-    clean.file_meta = meta
-    clean.preamble = bytes(128)

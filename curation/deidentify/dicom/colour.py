@@ -61,7 +61,8 @@ def read_show(dataset: Dataset, layout: Layout, syntax: str) -> Show:
     Raises: ImageError with reason unreadable or dicom_unsupported.
     """
     budget = Budget()
-    top = {e.name: e for e in elements(dataset, budget)}
+    names = (*_NUMBERS, _PROFILE, _PROFILE_HOLDER)
+    top = {e.name: e for e in elements(dataset, budget, only=names)}
     slope, intercept, centre, width = (_first_number(top.get(name)) for name in _NUMBERS)
     profile = b"" if layout.photometric in GREY else _profile(top, budget)
     return Show(
@@ -155,7 +156,7 @@ def _first_number(element: Element | None) -> float | None:
 def _profile(top: dict[str, Element], budget: Budget) -> bytes:
     found = [top[_PROFILE]] if _PROFILE in top else []
     for item in top[_PROFILE_HOLDER].items if _PROFILE_HOLDER in top else ():
-        found += [e for e in elements(item, budget, 1) if e.name == _PROFILE]
+        found += elements(item, budget, 1, only=(_PROFILE,))
     profiles = {e.raw for e in found if e.raw}
     if len(profiles) > 1:
         raise ImageError("dicom_unsupported", "optical paths with different colour profiles")

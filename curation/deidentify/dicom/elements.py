@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ...errors import ImageError
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from pydicom.dataelem import DataElement, RawDataElement
     from pydicom.dataset import Dataset
 
-MOST_LEVELS = 16
-"""How deep sequences may lie in sequences; the deepest of the standard's is below ten."""
+MOST_LEVELS = 32
+"""How deep sequences may lie in sequences; reports nest to a dozen or two."""
 
 _UNDEFINED = 0xFFFFFFFF
 
@@ -36,8 +37,10 @@ class Element:
     is_broken: bool = False
 
 
-def elements(dataset: Dataset, budget: Budget, level: int = 0) -> Iterator[Element]:
-    """Yield the elements of one level of a data set, in order of their tags.
+def elements(
+    dataset: Dataset, budget: Budget, level: int = 0, only: Container[str] | None = None
+) -> Iterator[Element]:
+    """Yield the elements of one level of a data set, in order of their tags, or those named `only`.
 
     Raises: ImageError with reason unreadable where an element is cut off or sequences are nested
     deeper than MOST_LEVELS, too_large where there are too many of them.
@@ -48,6 +51,8 @@ def elements(dataset: Dataset, budget: Budget, level: int = 0) -> Iterator[Eleme
         raise ImageError("unreadable", f"DICOM sequences nested deeper than {MOST_LEVELS}")
     for tag in sorted(dataset.keys()):
         budget.spend()
+        if only is not None and tag_name(int(tag)) not in only:
+            continue
         found: DataElement | RawDataElement = dataset.get_item(tag, keep_deferred=True)
         if isinstance(found, RawDataElement):
             yield _from_raw(dataset, found, budget)
@@ -63,6 +68,7 @@ def texts(element: Element) -> tuple[str, ...]:
     return tuple(text for text in (s.strip(" \x00\t\r\n") for s in said) if text)
 
 
+@lru_cache(maxsize=8192)
 def tag_name(tag: int) -> str:
     """Return the keyword of a tag, or "(gggg,eeee)" where the standard has none."""
     from pydicom.datadict import keyword_for_tag
@@ -71,7 +77,7 @@ def tag_name(tag: int) -> str:
 
 
 def _from_raw(dataset: Dataset, raw: RawDataElement, budget: Budget) -> Element:
-    tag, name, value = int(raw.tag), tag_name(raw.tag), raw.value or b""
+    tag, name, value = int(raw.tag), tag_name(int(raw.tag)), raw.value or b""
     vr = _standard_vr(raw)
     if raw.length not in (_UNDEFINED, len(value)):
         raise ImageError("unreadable", f"the DICOM element {name} is cut off")
@@ -119,7 +125,7 @@ def _converted(dataset: Dataset, raw: RawDataElement) -> DataElement:
 def _from_made(element: DataElement, raw: bytes = b"") -> Element:
     from pydicom.valuerep import PersonName
 
-    tag, name, vr = int(element.tag), tag_name(element.tag), str(element.VR)
+    tag, name, vr = int(element.tag), tag_name(int(element.tag)), str(element.VR)
     if vr == "SQ":
         return Element(tag, name, vr, items=tuple(element.value or ()))
     value = element.value

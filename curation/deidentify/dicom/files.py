@@ -6,7 +6,7 @@ import os
 import secrets
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,12 +14,15 @@ from ...errors import ImageError, SourceError
 from ...output import whole_directory
 from ...pixels import Limits
 from ...private_names import file_words
+from ...sources.image_files import path_text
 from ..vault import Vault, open_vault, record_identifiers
-from .clean import CleanDataset, DicomOptions, deidentify_dataset
+from .clean import CleanDataset, deidentify_dataset
 from .frames import open_frames
-from .identifiers import identifiers
+from .identifiers import PREFIX, identifiers
 from .new_pixels import Screen, describe_pixels, write_pixels
+from .options import DicomOptions
 from .read import OpenDicom, is_dicom, open_dicom, quietly
+from .tables import kept
 
 REPEATED = "dicom_repeated"
 _CHANGED_AT_S = 315_532_800  # 1980-01-01, the first day that archives can name
@@ -86,14 +89,16 @@ def deidentify_files(
     """
     keys = open_vault(vault, outside=out)
     files = list(_files_below(source))
-    dicom = [path for path in files if is_dicom(path)]
+    dicom = [(position, path) for position, path in enumerate(files) if is_dicom(path)]
     if not dicom:
         raise SourceError("the source holds no DICOM file. Next: give the folder that does")
     options = replace(options or DicomOptions(), clean_pixel_data=screen is not None)
     # A new job each time: what an interrupted run left may be half a file.
     with whole_directory(out, {"dicom": secrets.token_hex()}) as folder:
         run = _Run(folder, keys, options, limits or Limits(), screen)
-        for position, path in enumerate(dicom):
+        for folder_name in _folders(source, (path for _, path in dicom)):
+            run.found["folder", folder_name] = None
+        for position, path in dicom:
             _take(run, position, path)
         record_identifiers(keys, run.found)
     return DicomReport(
@@ -104,36 +109,53 @@ def deidentify_files(
 
 def _files_below(source: Path) -> Iterator[Path]:
     inside = source.resolve()
-    for path in sorted(source.rglob("*")):
-        if not path.is_file():
-            continue
+    found = (path for path in sorted(source.rglob("*")) if path.is_file())
+    for position, path in enumerate(found):
         if not path.resolve().is_relative_to(inside):
             raise SourceError(
-                f"{file_words(path)} of the source is a link that leads out of it. Next: copy the "
-                "file in, or remove the link"
+                f"{file_words(path, position)} of the source is a link that leads out of it. Next: "
+                "copy the file in, or remove the link"
             )
+        _check_readable(path, position)
         yield path
 
 
+def _folders(source: Path, paths: Iterable[Path]) -> Iterator[str]:
+    for path in paths:
+        yield from map(path_text, path.relative_to(source).parent.parts)
+
+
+def _check_readable(path: Path, position: int) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        # Not chained: the cause's own text holds the path.
+        raise SourceError(
+            f"{file_words(path, position)} of the source cannot be read: {error.strerror}. Next: "
+            "make it readable or take it out of the source"
+        ) from None
+
+
 def _take(run: _Run, position: int, path: Path) -> None:
-    run.found["file", path.stem] = None
+    run.found["file", path_text(path.stem)] = None
     try:
         with open_dicom(path) as opened:
             for dataset in (opened.meta, opened.dataset):
-                run.found.update(dict.fromkeys(identifiers(dataset)))
+                for kind, text in identifiers(dataset):
+                    run.found[_vault_kind(kind), text] = None
             clean = _write(run, opened)
     except ImageError as error:
         run.refused.append(Refused(position, run.keys.short_id(path.name), error.reason))
         return
-    except OSError as error:
-        # Not chained: the cause's own text holds the path.
-        raise SourceError(
-            f"{file_words(path, position)} of the source, or what is made of it, cannot be read or "
-            f"written: {error.strerror}. Next: make it readable or take it out of the source"
-        ) from None
     run.written += 1
     run.unknown.update(clean.unknown)
     run.broken.update(clean.broken)
+
+
+def _vault_kind(kind: str) -> str:
+    """Return "subject" or "slide" for what was replaced by a pseudonym that the vault can undo."""
+    keyword = kind.rpartition(".")[2].removeprefix(PREFIX)
+    return kind if keyword == "PatientName" else kept().pseudonyms.get(keyword, kind)
 
 
 def _write(run: _Run, opened: OpenDicom) -> CleanDataset:

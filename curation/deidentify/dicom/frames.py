@@ -32,6 +32,11 @@ class Frames:
     def __len__(self) -> int:
         return len(self.spans)
 
+    @property
+    def is_native(self) -> bool:
+        """Whether the frames are uncompressed."""
+        return is_native(self.opened)
+
     def encoded(self, number: int) -> bytes:
         """Return the bytes of a frame as they lie in the file."""
         return read_spans(self.opened.stream, self.spans[number])
@@ -64,7 +69,7 @@ def open_frames(opened: OpenDicom, limits: Limits) -> Frames:
     """Return the frames of an open file; nothing is decoded yet.
 
     Raises: ImageError with reason unreadable, dicom_unsupported, dicom_no_image,
-    slide_label_image, burned_in_text, too_small or too_large.
+    slide_label_image, burned_in_annotation, too_small or too_large.
     """
     check_kind(opened)
     with quietly():
@@ -107,11 +112,12 @@ def _check_pixels(opened: OpenDicom) -> None:
     pixels = opened.pixels
     if pixels is not None and pixels.tag != PIXEL_DATA:
         raise ImageError("dicom_unsupported", "pixels as floating-point numbers")
-    if pixels is not None and (pixels.length is None) == _is_native(opened):
+    if pixels is not None and (pixels.length is None) == is_native(opened):
         raise ImageError("unreadable", "DICOM pixel data in another syntax than the file names")
 
 
-def _is_native(opened: OpenDicom) -> bool:
+def is_native(opened: OpenDicom) -> bool:
+    """Whether a file's transfer syntax is one without compression."""
     return not opened.transfer_syntax or opened.transfer_syntax in NATIVE
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...errors import ImageError
 from ...pixels import Limits
 from .colour import Grey
 from .elements import elements, texts
 from .frames import open_frames
-from .image_kind import kind_problem
+from .image_kind import KINDS
 from .read import OpenDicom, open_dicom, quietly
 from .stream import Budget
 
@@ -44,10 +45,12 @@ def read_header(path: Path, limits: Limits | None = None) -> DicomHeader:
         fields = header_fields(opened)
         names = tuple(fields)
         said = {name: text for name, text in fields.items() if text is not None}
-        problem = kind_problem(opened)
-        if problem is not None:
-            return DicomHeader(0, names, said, problem)
-        frames = open_frames(opened, limits or Limits())
+        try:
+            frames = open_frames(opened, limits or Limits())
+        except ImageError as error:
+            if error.reason not in KINDS:
+                raise
+            return DicomHeader(0, names, said, error.reason)
         return DicomHeader(len(frames), names, said, grey=frames.show.grey)
 
 

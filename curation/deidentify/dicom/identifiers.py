@@ -69,7 +69,7 @@ def _identifiers(
 
 
 def _of_code(item: Dataset, kind: str, budget: Budget) -> Iterator[tuple[str, str]]:
-    said = {e.name: " ".join(texts(e)) for e in elements(item, budget)}
+    said = {e.name: " ".join(texts(e)) for e in elements(item, budget, only=_CODE)}
     value, scheme, own = (said.get(name, "") for name in _CODE)
     if meaning(value, scheme, own) is None:
         yield from (
@@ -85,7 +85,7 @@ def _of_element(element: Element, how: Fate) -> Iterator[str]:
     if element.is_broken or not element.values:
         yield from _printed(element)
         return
-    if element.vr == "UN" or (how == "private" and element.vr == "OB"):
+    if element.vr == "UN" or (how in ("private", "removed") and element.vr == "OB"):
         yield from _printed(element)
     for text in texts(element):
         yield from _of_text(element, how, text)

@@ -10,12 +10,16 @@ from .stream import Budget
 NO_IMAGE = "dicom_no_image"
 LABEL_IMAGE = "slide_label_image"
 BURNED_IN = "burned_in_annotation"
+KINDS = (NO_IMAGE, LABEL_IMAGE, BURNED_IN)
 
-# Value 3 of Image Type (0008,0008) of the whole-slide pictures that show the label or all of the
-# glass. Source: DICOM PS3.3 C.8.12.4.1.1.
+# Image Type (0008,0008) of the whole-slide pictures that show the label or all of the glass: its
+# value 3, but nothing else is called so, wherever it stands. Source: DICOM PS3.3 C.8.12.4.1.1.
 _LABELLED = {"LABEL", "OVERVIEW", "THUMBNAIL", "LOCALIZER", "MACRO"}
 _TYPES = ("ImageType", "FrameType")
-_TYPE_HOLDERS = ("SharedFunctionalGroupsSequence", "WholeSlideMicroscopyImageFrameTypeSequence")
+_TYPE_HOLDERS = (
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "WholeSlideMicroscopyImageFrameTypeSequence",
+)  # fmt: skip
 _FLAGS = {"SpecimenLabelInImage": LABEL_IMAGE, "BurnedInAnnotation": BURNED_IN}
 
 
@@ -30,10 +34,10 @@ def kind_problem(opened: OpenDicom) -> str | None:
     if opened.pixels is None:
         return None if "Rows" in opened.dataset else NO_IMAGE
     with quietly():
-        found = dict(_said(opened))
-    if any(_LABELLED & set(found.get(name, ())[2:]) for name in _TYPES):
+        found = _said(opened)
+    if any(name in _TYPES and said & _LABELLED for name, said in found):
         return LABEL_IMAGE
-    return next((problem for name, problem in _FLAGS.items() if "YES" in found.get(name, ())), None)
+    return next((_FLAGS[name] for name, said in found if name in _FLAGS and "YES" in said), None)
 
 
 def check_kind(opened: OpenDicom) -> None:
@@ -46,15 +50,15 @@ def check_kind(opened: OpenDicom) -> None:
         raise ImageError(problem, "by its DICOM header")
 
 
-def _said(opened: OpenDicom) -> list[tuple[str, tuple[str, ...]]]:
+def _said(opened: OpenDicom) -> list[tuple[str, set[str]]]:
     budget = Budget()
     pending = [(opened.dataset, 0)]
     found = []
     while pending:
         dataset, level = pending.pop()
-        for element in elements(dataset, budget, level):
+        for element in elements(dataset, budget, level, only=(*_TYPE_HOLDERS, *_TYPES, *_FLAGS)):
             if element.name in _TYPE_HOLDERS:
                 pending += [(item, level + 1) for item in element.items]
-            elif element.name in (*_TYPES, *_FLAGS):
-                found.append((element.name, tuple(t.upper() for t in texts(element))))
+            else:
+                found.append((element.name, {text.upper() for text in texts(element)}))
     return found

@@ -56,7 +56,8 @@ def read_layout(dataset: Dataset) -> Layout:
     Raises: ImageError with reason unreadable where the description contradicts itself, and
     dicom_unsupported for what no camera of a microscope writes.
     """
-    found = {e.name: e for e in elements(dataset, Budget()) if e.name in (*_NAMES, _PHOTOMETRIC)}
+    names = (*_NAMES, _PHOTOMETRIC)
+    found = {e.name: e for e in elements(dataset, Budget(), only=names)}
     photometric = _text(found.get(_PHOTOMETRIC))
     bits = _number(found, "BitsAllocated")
     stored = _number(found, "BitsStored", bits)

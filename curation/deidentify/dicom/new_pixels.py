@@ -9,16 +9,16 @@ compressed otherwise        the same, as lossless JPEG-LS where 8 bits hold it
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ImageError
 from ...pixels import Limits, Pixels, release_image
-from .decode import BASELINE, NATIVE
+from .decode import BASELINE
 from .frames import Frames, is_rgb_scan
 from .layout import GREY
 
@@ -29,6 +29,7 @@ TEXT_FOUND = "burned_in_text"
 Screen = Callable[[Pixels], bool]
 _EXPLICIT, _JPEG_LS = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.80"
 _MOST_NATIVE_BYTES = 0xFFFFFFFE
+_NOT_OF_GREY = ("ICCProfile", "ColorSpace", "PlanarConfiguration")
 _NOT_OF_RGB = (
     "SmallestImagePixelValue", "LargestImagePixelValue", "PixelPaddingValue", "RescaleSlope",
     "RescaleIntercept", "RescaleType", "WindowCenter", "WindowWidth", "VOILUTFunction",
@@ -88,7 +89,9 @@ def describe_pixels(dataset: Dataset, new: NewPixels, value: BinaryIO) -> None:
         dataset.NumberOfFrames = new.frames
     if new.transfer_syntax == BASELINE:
         dataset.LossyImageCompression = "01"
-    _describe_colour(dataset, new)
+    if new.samples == 3:
+        dataset.PlanarConfiguration = 0
+    _leave_out(dataset, _NOT_OF_GREY if new.samples == 1 else _NOT_OF_RGB)
     value.seek(0)
     element = DataElement(0x7FE00010, "OB" if new.bits_allocated == 8 else "OW", value)
     element.is_undefined_length = not new.is_native
@@ -96,11 +99,8 @@ def describe_pixels(dataset: Dataset, new: NewPixels, value: BinaryIO) -> None:
     dataset.file_meta.TransferSyntaxUID = UID(new.transfer_syntax)
 
 
-def _describe_colour(dataset: Dataset, new: NewPixels) -> None:
-    if new.samples == 1:
-        return
-    dataset.PlanarConfiguration = 0
-    for name in _NOT_OF_RGB:
+def _leave_out(dataset: Dataset, names: Sequence[str]) -> None:
+    for name in names:
         if name in dataset:
             del dataset[name]
 
@@ -156,29 +156,27 @@ def _write_arrays(frames: Frames, spool: BinaryIO, screen: Screen | None) -> New
 
 
 def _array_form(frames: Frames) -> NewPixels:
-    layout = frames.layout
-    is_native = not frames.opened.transfer_syntax or frames.opened.transfer_syntax in NATIVE
+    layout, count = frames.layout, len(frames)
     if layout.photometric not in GREY:
-        syntax = _EXPLICIT if is_native else _JPEG_LS
-        return NewPixels(syntax, "RGB", 3, 8, 8, False, len(frames))
-    allocated: Literal[8, 16, 32] = 8
-    if layout.bits_stored > 8:
-        allocated = 16 if layout.bits_stored <= 16 else 32
-    stored = max(layout.bits_stored, 2)
-    compressed = not is_native and stored == 8 and not layout.is_signed
+        return NewPixels(_EXPLICIT if frames.is_native else _JPEG_LS, "RGB", 3, 8, 8, False, count)
+    if layout.bits_stored == 1:
+        return NewPixels(_EXPLICIT, "MONOCHROME2", 1, 8, 8, False, count)
+    allocated = next(bits for bits in (8, 16, 32) if layout.bits_stored <= bits)
+    is_plain = layout.bits_stored == 8 and not layout.is_signed
+    syntax = _JPEG_LS if is_plain and not frames.is_native else _EXPLICIT
     return NewPixels(
-        _JPEG_LS if compressed else _EXPLICIT, layout.photometric, 1, allocated, stored,
-        layout.is_signed, len(frames),
-    )  # fmt: skip
+        syntax, layout.photometric, 1, allocated, layout.bits_stored, layout.is_signed, count
+    )
 
 
 def _arrays(frames: Frames, new: NewPixels, screen: Screen | None) -> Iterator[NDArray[Any]]:
     kind = np.dtype(f"<{'i' if new.is_signed else 'u'}{new.bits_allocated // 8}")
+    as_shown = new.samples == 3 or frames.layout.bits_stored == 1
     for number in range(len(frames)):
-        if new.samples == 3 or screen is not None:
-            seen = frames.shown(number)
+        seen = frames.shown(number) if as_shown or screen is not None else None
+        if seen is not None:
             _check_text(seen, screen)
-        if new.samples == 3:
+        if as_shown and seen is not None:
             yield np.ascontiguousarray(seen)
         else:
             yield np.ascontiguousarray(frames.stored(number).astype(kind))

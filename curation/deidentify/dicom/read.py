@@ -50,7 +50,6 @@ class OpenDicom:
     is_little_endian: bool
     stream: BinaryIO
     pixels: PixelElement | None
-    budget: Budget
 
 
 def is_dicom(path: Path) -> bool:
@@ -130,7 +129,7 @@ def _parse_within(file: BinaryIO, budget: Budget) -> OpenDicom:
     pixels = _pixel_element(body, is_implicit, is_little)
     if pixels is None and body.tell() >= MOST_HEADER_BYTES:
         raise ImageError("too_large", "more before the pixel data than is read of one file")
-    return OpenDicom(dataset, meta, syntax, is_little, body, pixels, budget)
+    return OpenDicom(dataset, meta, syntax, is_little, body, pixels)
 
 
 def _is_pixel_data(tag: int, vr: str | None, length: int) -> bool:

@@ -22,8 +22,8 @@ class TooManyReadsError(ImageError):
 class Budget:
     """How many reads are left for one file, over all the streams that its parts become."""
 
-    def __init__(self, reads: int = MOST_READS) -> None:
-        self._left = reads
+    def __init__(self) -> None:
+        self._left = MOST_READS
 
     def spend(self) -> None:
         """Count one read.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Literal
 
@@ -82,7 +82,7 @@ def fate(tag: int) -> Fate:
     return _standard_fate(tag)
 
 
-@cache
+@lru_cache(maxsize=8192)
 def _standard_fate(tag: int) -> Fate:
     name = tag_name(tag)
     if name.startswith("("):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import unquote_to_bytes
 
+QUOTED = "quoted-printable"
 _ROUNDS = 4
 _PERCENT = re.compile(r"%u([0-9A-Fa-f]{4})|((?:%[0-9A-Fa-f]{2})+)")
 _BACKSLASH = re.compile(
@@ -15,6 +16,7 @@ _BACKSLASH = re.compile(
     r"|((?:x[0-9A-Fa-f]{2}\\*)+(?<!\\))|((?:[0-3][0-7]{2}\\*)+(?<!\\))|'([0-9A-Fa-f]{2})"
     r"|([nrtbf])|(.))", re.DOTALL
 )  # fmt: skip
+_SOFT_BREAK = re.compile(r"=\r?\n(?!$)")
 _BYTE = re.compile(r"\\x([0-9A-Fa-f]{2})")
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _QUOTED = re.compile(r"=(?:[0-9A-F]{2}|[0-9a-f]{2}|\r?\n)")
@@ -69,6 +71,11 @@ def _from_quoted(text: str) -> str:
     return _as_text(quopri.decodestring(text.encode("utf-8", "replace")))
 
 
+def without_soft_breaks(text: str) -> str:
+    """Return a mail's text without the line ends that its transport put in, inside escapes too."""
+    return _SOFT_BREAK.sub("", text)
+
+
 def without_markup(text: str) -> str:
     """Return a text without its tags; a tag that begins a new block leaves a line's end."""
     if "<" not in text:
@@ -87,7 +94,7 @@ def unescaped_bytes(text: str) -> Iterator[tuple[str, bytes]]:
     """Yield what escapes of single bytes say where it is no text, but compressed or UTF-16."""
     codes = (
         ("percent-encoding", _PERCENT, unquote_to_bytes),
-        ("quoted-printable", _QUOTED, lambda escaped: quopri.decodestring(escaped.encode())),
+        (QUOTED, _QUOTED, lambda escaped: quopri.decodestring(escaped.encode())),
         ("backslash escapes", _BYTE, _bytes_from_backslash),
     )
     for name, pattern, decode in codes:
@@ -105,7 +112,7 @@ DECODERS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("HTML entities", _from_html),
     ("percent-encoding", _from_percent),
     ("backslash escapes", _from_backslash),
-    ("quoted-printable", _from_quoted),
+    (QUOTED, _from_quoted),
 )
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from .coded import Decoded, decoded_runs
 from .collector import Collector
-from .decoders import unescaped, unescaped_bytes, without_markup
+from .decoders import (
+    QUOTED,
+    unescaped,
+    unescaped_bytes,
+    without_markup,
+    without_soft_breaks,
+)
 from .encodings import ZEROS, as_text, marked_text, whole_words
 from .normal import BARRIER, normal
 from .openers import opened
@@ -132,6 +138,8 @@ class Reader:
         for view, there in [*views.items(), (without_markup(plain), place)]:
             if view not in views or there is views[view]:
                 self._plain_text(view, there)
+        if (joined := without_soft_breaks(text)) != text:
+            self._text(joined, place.escaped(QUOTED))
         for name, data in unescaped_bytes(text):
             self._strings(data, place.inside(name))
             self._parts(streams_in(memoryview(data), self._room, []), place.inside(name))

@@ -167,7 +167,7 @@ def _bytes(carrier: str, array: pa.Array) -> Iterator[Inner]:
     buffers = (value.as_buffer() for value in array if value.is_valid)
     values = tuple(memoryview(buffer).cast("B") for buffer in buffers)
     if sum(map(len, values)) < _SMALL * len(values):
-        yield Inner(carrier, b"\x00".join(values))
+        yield Inner(carrier, b"\x00".join(values), fields=True)
     yield Inner(carrier, values)
 
 

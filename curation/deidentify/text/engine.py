@@ -27,6 +27,9 @@ _ANY_SIZE_PX = 1_000_000
 _DETECTED = 0.45
 """The detector's score from which a place is read; text scored 0.56 and more."""
 
+_LEAST_ASPECT = 1.2  # a single cell is about as long as it is high, and reading it is dear
+_UNREAD = ("", 0.0)
+
 _engines: dict[int, Engine] = {}
 _loading = threading.Lock()
 
@@ -54,6 +57,8 @@ class Engine:
     def read(self, pixels: Pixels) -> list[Reading]:
         """Read every place in an RGB image (h, w, 3) uint8 that the detector takes for text.
 
+        Places too short for three letters come back unread, with a confidence of 0.
+
         The detector finds text in any direction. The recogniser reads from left to right, so
         that a place is read twice, turned by 180 degrees in between, and the surer reading counts.
         """
@@ -65,15 +70,24 @@ class Engine:
             )
         except RapidOCRError:
             return []  # its way to say that there is no text
+        boxes = found.boxes if found.boxes is not None else np.empty((0, 4, 2))
+        texts = iter(self._recognised([place for place in places if _is_line(place)]))
+        return [
+            Reading(np.asarray(corners, np.float32), *(next(texts) if _is_line(place) else _UNREAD))
+            for place, corners in zip(places, boxes, strict=True)
+        ]
+
+    def _recognised(self, places: list[Pixels]) -> list[tuple[str, float]]:
+        if not places:
+            return []
         turned = [np.ascontiguousarray(np.rot90(place, 2)) for place in places]
         read = self._rapidocr.recognize_txt(places + turned)
         scores = [float(score) for score in read.scores or ()]
         both = list(zip(read.txts or (), scores, strict=True))
-        readings = []
-        for index, corners in enumerate(found.boxes if found.boxes is not None else ()):
-            text, confidence = max(both[index], both[index + len(places)], key=_informative)
-            readings.append(Reading(np.asarray(corners, np.float32), text, confidence))
-        return readings
+        return [
+            max(pair, key=_informative)
+            for pair in zip(both[: len(places)], both[len(places) :], strict=True)
+        ]
 
 
 def engine(threads: int | None = None) -> Engine:
@@ -87,6 +101,12 @@ def engine(threads: int | None = None) -> Engine:
         if count not in _engines:
             _engines[count] = Engine(count)
         return _engines[count]
+
+
+def _is_line(place: Pixels) -> bool:
+    """Say whether a place, turned upright already, is long enough for three letters."""
+    height, width = place.shape[:2]
+    return bool(max(width, height) >= _LEAST_ASPECT * min(width, height))
 
 
 def _informative(reading: tuple[str, float]) -> float:

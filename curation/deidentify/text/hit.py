@@ -24,6 +24,8 @@ class TextHit:
     kind: Kind
     score: float
     text: str = field(repr=False)
+    unread: bool = False
+    """The crop as a whole looks like text, but where it stands and what it says is not known."""
 
 
 def upright_box(points: NDArray[np.floating], width: int, height: int) -> Box:

@@ -22,7 +22,10 @@ def blank(pixels: Pixels, hits: Sequence[TextHit]) -> Pixels:
     """Fill the box of each hit, and a margin, with the median colour of what is around it.
 
     Takes and returns an image (h, w, 3) or (h, w) uint8; the one given stays as it is.
+    Raises: ImageError with reason text_unread where it is not known what to blank.
     """
+    if any(hit.unread for hit in hits):
+        raise ImageError("text_unread", "it looks like text that cannot be read, nor so blanked")
     out = pixels.copy()
     height, width = pixels.shape[:2]
     boxes = [widened(hit.box, _margin(hit.box), width, height) for hit in hits]

@@ -60,7 +60,7 @@ Plant = Callable[[_Parts, bytes], bytes]
 
 KEPT: dict[str, Plant] = {
     "COM": lambda p, t: p.with_first(segment(_COM, t)),
-    "COM of 60 kB": lambda p, t: p.with_first(segment(_COM, (t + b" ") * (60_000 // len(t)))),
+    "COM of 60 kB": lambda p, t: p.with_first(segment(_COM, ((t + b" ") * 60_000)[:60_000])),
     "COM before the tables": lambda p, t: p.with_before(_DHT, segment(_COM, t)),
     "COM before the scan": lambda p, t: p.with_before(_SOS, segment(_COM, t)),
     "COM behind the scan": lambda p, t: b"".join(
