@@ -45,7 +45,7 @@ from .errors import SmearkitError, SourceError, UnknownLabelError
 from .manifest import Frozen
 from .output import partial_path, refuse_existing, whole_directory
 from .pixels import Limits
-from .private_names import naming
+from .private_names import names_are_shown, naming
 from .progress import Progress, silent
 from .quarantine import QUARANTINED, burned_in_texts, default_quarantine, write_quarantine
 from .released_cell import Handling
@@ -227,7 +227,7 @@ def resolve_labels(sources: Sequence[Source], config: CurateConfig) -> dict[str,
     table = {name: config.label_map.get(name) or canonical_label(name) for name in found}
     unknown = sorted(name for name, label in table.items() if label is None)
     if unknown and not config.drop_unknown_labels:
-        raise UnknownLabelError(unknown_label_message(unknown))
+        raise UnknownLabelError(unknown_label_message(unknown, show_all=names_are_shown()))
     return table
 
 

@@ -8,6 +8,7 @@ as PNG from the pixel array.
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from dataclasses import dataclass, field
 from typing import Literal
@@ -31,6 +32,8 @@ _SOI, _SOS = b"\xff\xd8", b"\xff\xda"
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _ICC = b"ICC_PROFILE\x00"
 _ID_BYTES = 16
+# At DEBUG it logs the values of tags, which name people, wherever the caller logs to.
+logging.getLogger("PIL").setLevel(logging.INFO)
 # Of all that Pillow can open, what a microscope's software writes; some of the rest runs programs.
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
 _DEFLATE_LEVEL = 3  # of zlib; level 6 makes cells 2 % smaller in twice the time

@@ -48,3 +48,8 @@ def file_words(path: Path | str, position: int | None = None) -> str:
     digest = blake3(str(path).encode(errors="surrogatepass"), key=how.salt)
     number = "a file" if position is None else f"file {position}"
     return f"{number} (id {digest.hexdigest(length=_ID_HEX // 2)})"
+
+
+def names_are_shown() -> bool:
+    """Whether errors show the names of source files."""
+    return _naming.get().show

@@ -94,7 +94,8 @@ class CellMaker:
             return _Seen(image, look)
         if decision is not None:
             return _Seen(image, look, outcome="accepted")
-        if self._handling.redact:
+        # Where the place of the text is not known, blanking it would blank the cell.
+        if self._handling.redact and not any(hit.unread for hit in look.hits):
             return self._redacted(image, look, [hit.box for hit in look.hits])
         entry_id = source_id(cell, image, self._handling.vault)
         return _Seen(image, look, entry_id, reason=BURNED_IN)

@@ -131,13 +131,25 @@ def check_label_map(label_map: dict[str, str]) -> None:
             )
 
 
-def unknown_label_message(names: list[str]) -> str:
-    """Return the refusal for labels outside the vocabulary, with the nearest known names."""
+def unknown_label_message(names: list[str], *, show_all: bool = False) -> str:
+    """Return the refusal for labels outside the vocabulary, with the nearest known names.
+
+    A label that resembles no known one may be a patient's folder or a remark: it is counted, and
+    shown only with `show_all`.
+    """
     lines = [f"{len(names)} label(s) are not in the vocabulary:"]
-    for name in names:
-        near = nearest_names(name)
-        hint = f"nearest known: {', '.join(near)}" if near else "nothing similar is known"
-        lines.append(f"  {name!r}: {hint}")
+    near = {name: nearest_names(name) for name in names}
+    for name, known in near.items():
+        if known:
+            lines.append(f"  {name!r}: nearest known: {', '.join(known)}")
+        elif show_all:
+            lines.append(f"  {name!r}: nothing similar is known")
+    hidden = 0 if show_all else sum(not known for known in near.values())
+    if hidden:
+        lines.append(
+            f"  {hidden} that resemble no known label; they may name someone, so they are shown "
+            "only with --verbose-private"
+        )
     lines.append(
         "Next: map each with --map-label OWN=KNOWN, or leave those images out (counted) with "
         "--drop-unknown-labels. `smearkit vocabulary` lists every known label."

@@ -72,7 +72,9 @@ def measure(
     empty = corpus.parent / "empty"
     empty.mkdir(exist_ok=True)
     set_up = seconds(lambda: scan_for_leaks(empty, vault))
+    started = time.process_time()
     scan = seconds(lambda: _refuse_hits(corpus, vault))
+    scan_cpu = time.process_time() - started
     crc = seconds(lambda: read_all(corpus))
     grep = grep_all(corpus, known, grep_seconds)
     return {
@@ -80,6 +82,7 @@ def measure(
         "set_up_s": round(set_up, 1),
         "scan_s": round(scan, 1),
         "scan_MB_s": round(size / 1e6 / scan, 1),
+        "scan_MB_cpu_s": round(size / 1e6 / scan_cpu, 1),
         "crc32_MB_s": round(size / 1e6 / crc, 1),
         "grep_MB_s": None if grep is None else round(size / 1e6 / grep, 1),
         "crc32_over_scan": round(scan / crc, 1),

@@ -202,7 +202,23 @@ def bench_beyond() -> list[Result]:
         results.append(_beyond(f"turned by {skew} degrees", plain, skew=skew))
     for name, text in _TEXTS.items():
         results.append(_beyond(name, plain, text=text))
-    return results
+    return results + _mosaics()
+
+
+def _mosaics() -> list[Result]:
+    """Measure text and false alarms on four fields put together, which are searched in tiles."""
+    rng = np.random.default_rng(SEED)
+    styles = designs(rng)
+    found, alarms = [], []
+    for start in range(0, 144, 4):
+        four = [rgb(file) for file in field_files()[start : start + 4]]
+        mosaic = np.vstack([np.hstack(four[:2]), np.hstack(four[2:])])
+        found.append(_found(_planted(mosaic, styles, rng)))
+        alarms.append(bool(find_text(mosaic, 1)))
+    return [
+        row("beyond", "1280x960 px, 8 to 24 px: recall", found),
+        row("beyond", "1280x960 px: false alarms", alarms),
+    ]
 
 
 def bench_baseline() -> list[Result]:

@@ -4,11 +4,12 @@ Crops with an even number in each set are fitted on, the others measured. Each g
 times: as it is, shrunk, and dimmed, so that neither the size nor the exposure of one laboratory
 stands for text. The intercept lets the stated share of crops without text pass.
 
-    python scripts/fit_text_screen.py
+    python scripts/fit_text_screen.py [--leave-one-out]
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -50,21 +51,37 @@ class Rows:
 
 def main() -> None:
     """Fit, and print the weights and what they let through."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--leave-one-out", action="store_true", help="measure each set by weights of the others"
+    )
+    options = parser.parse_args()
     rows = measured()
-    weights, intercept = fitted(rows)
-    intercept -= cut(rows, weights, intercept)
+    if options.leave_one_out:
+        for name in ALLOWED:
+            weights, intercept = fitted(rows, [other for other in ALLOWED if other != name])
+            show(rows, name, weights, intercept)
+        return
+    weights, intercept = fitted(rows, list(ALLOWED))
     for name, weight in zip(Cues._fields, weights, strict=True):
         print(f"{name}={weight:.2f}")
     print(f"intercept {intercept:.2f}")
     for name in ALLOWED:
-        for varied in (False, True):
-            held_out = (rows.set_name == name) & ~rows.fitted_on & (rows.varied == varied)
-            share, recall = (
-                np.mean(side[held_out] @ weights + intercept > 0)
-                for side in (rows.clean, rows.planted)
-            )
-            kind = "varied" if varied else "as is"
-            print(f"{name:<16} {kind:<7} n {held_out.sum():5}  share {share:.4f}  {recall:.4f}")
+        show(rows, name, weights, intercept)
+
+
+def show(rows: Rows, name: str, weights: Floats, intercept: float) -> None:
+    """Print what passes of the crops of one set that were not fitted on."""
+    for varied in (False, True):
+        held_out = (rows.set_name == name) & ~rows.fitted_on & (rows.varied == varied)
+        share, recall = (
+            np.mean(side[held_out] @ weights + intercept > 0) for side in (rows.clean, rows.planted)
+        )
+        kind = "varied" if varied else "as is"
+        print(
+            f"{name:<16} {kind:<7} n {held_out.sum():5}  "
+            f"without text {share:.2%}  with {recall:.2%}"
+        )
 
 
 def measured() -> Rows:
@@ -97,10 +114,10 @@ def variants(crop: Pixels, rng: np.random.Generator) -> Iterator[tuple[str, Pixe
     yield "dimmed", (crop * rng.uniform(0.5, 1.0)).astype(np.uint8)
 
 
-def fitted(rows: Rows) -> tuple[Floats, float]:
-    """Fit the logistic regression, every set counting the same."""
-    use = rows.fitted_on
-    counts = {name: np.sum(use & (rows.set_name == name)) for name in ALLOWED}
+def fitted(rows: Rows, names: list[str]) -> tuple[Floats, float]:
+    """Fit weights and intercept on some of the sets, each counting the same."""
+    use = rows.fitted_on & np.isin(rows.set_name, names)
+    counts = {name: np.sum(use & (rows.set_name == name)) for name in names}
     weight = np.array([1 / counts[name] for name in rows.set_name[use]])
     weight *= np.where(rows.varied[use], _VARIED_WEIGHT, 1)
     weight /= weight.mean()
@@ -111,15 +128,15 @@ def fitted(rows: Rows) -> tuple[Floats, float]:
         scale.transform(both), target, np.concatenate([_CLEAN_WEIGHT * weight, weight])
     )
     weights = model.coef_[0] / scale.scale_
-    return weights, float(model.intercept_[0] - weights @ scale.mean_)
+    return weights, -cut(rows, weights, names)
 
 
-def cut(rows: Rows, weights: Floats, intercept: float) -> float:
+def cut(rows: Rows, weights: Floats, names: list[str]) -> float:
     """Return the sum above which no set passes more than it may of its crops without text."""
-    sums = rows.clean @ weights + intercept
+    sums = rows.clean @ weights
     cuts = []
-    for name, shares in ALLOWED.items():
-        for varied, share in enumerate(shares):
+    for name in names:
+        for varied, share in enumerate(ALLOWED[name]):
             of = rows.fitted_on & (rows.varied == bool(varied)) & (rows.set_name == name)
             cuts.append(float(np.quantile(sums[of], 1 - share)))
     return max(cuts)

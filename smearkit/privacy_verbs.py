@@ -129,12 +129,17 @@ def deidentify(
     from curation.deidentify.dicom.files import deidentify_files
     from curation.deidentify.text import TextFinder
     from curation.deidentify.vault import default_vault
+    from curation.pixels import Pixels
 
     finder = TextFinder()
+
+    def has_text(pixels: Pixels) -> bool:
+        return bool(finder.look(pixels, whole_field=True).hits)
+
     place = vault or default_vault(out)
     found = deidentify_files(
         source, out, place,
-        screen=(lambda pixels: bool(finder.look(pixels, whole_field=True).hits)) if text_search else None,
+        screen=has_text if text_search else None,
     )  # fmt: skip
     refused = [asdict(entry) for entry in found.refused]
     result = {

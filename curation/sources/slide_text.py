@@ -6,6 +6,7 @@ about it, and so that it can be searched for in what is published.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +17,18 @@ SLIDE_PREFIX = "slide:"
 MAX_TEXT_CHARS = 2000
 """Longer texts are not kept: they are pictures and tables in disguise, not names."""
 
+PUBLIC_KEYS = frozenset((
+    "AppMag", "Operator", "Reference", "MPP", "Left", "Top", "Filename", "Title", "User", "Date", "Time", "Time Zone",
+    "ScanScope ID", "ScannerType", "Parmset", "Barcode", "Slide", "ImageID", "OriginalWidth",
+    "OriginalHeight", "Originalheight", "Filtered", "Focus Offset", "StripeWidth", "LineCameraSkew",
+    "LineAreaXOffset", "LineAreaYOffset", "DSR ID", "ICC Profile", "Rack", "SessionMode",
+    "Exposure Time", "Exposure Scale", "DisplayColor", "Gamma", "Macro.S/N", "NDP.S/N", "Product",
+    "Created", "Updated", "Owner", "SlideCenterX", "SlideCenterY",
+))  # fmt: skip
+"""Keys that scanners are known to write; no other key is shown: it may itself name someone."""
+
+# The elements of OME-XML are a closed list, but for annotations, whose names are free.
+_OME_PATH = re.compile(r"OME(/[A-Z][A-Za-z]+)*(@[A-Za-z]+)?")
 _ASCII = 2
 _XMP, _DESCRIPTION, _NDPI_PROPERTIES = 700, 270, 65449
 _MAX_XML_CHARS = 16 * 2**20
@@ -35,7 +48,16 @@ def page_texts(page: Any) -> Iterator[tuple[str, str | None]]:
         for key, value in _split(tag.code, name, text):
             kept = value.strip() if len(value) <= MAX_TEXT_CHARS else None
             if kept != "":
-                yield f"{SLIDE_PREFIX}{key.strip()}", kept
+                yield f"{SLIDE_PREFIX}{_public_key(key.strip(), name)}", kept
+                if _public_key(key.strip(), name) != key.strip():
+                    # A key that no scanner is known to write may itself name someone.
+                    yield f"{SLIDE_PREFIX}{name}", key.strip()
+
+
+def _public_key(key: str, tag_name: str) -> str:
+    """Return what a text is called in reports: a known key, else the name of its tag."""
+    known = key == tag_name or key in PUBLIC_KEYS or _OME_PATH.fullmatch(key) is not None
+    return key if known and "StructuredAnnotations" not in key else tag_name
 
 
 def _tag_text(tag: Any) -> str:

@@ -86,7 +86,9 @@ def test_unknown_names_get_hints() -> None:
     message = unknown_label_message(["basofil", "zzzzzz"])
     assert "2 label(s)" in message
     assert "'basofil': nearest known: basophil" in message
-    assert "'zzzzzz': nothing similar is known" in message
+    assert "1 that resemble no known label" in message
+    assert "zzzzzz" not in message, "it may be a patient's folder"
+    assert "'zzzzzz': nothing similar" in unknown_label_message(["zzzzzz"], show_all=True)
     assert "--map-label" in message
     assert "--drop-unknown-labels" in message
 

@@ -336,7 +336,7 @@ CARRIERS: tuple[Carrier, ...] = (
     Carrier("png after", "a.png", lambda x: png() + x, "after PNG IEND"),
     Carrier("png behind pixels", "a.png", png_behind_pixels, "behind PNG pixels"),
     Carrier("jpeg COM", "a.jpg", lambda x: jpeg_segment(0xFE, x), "JPEG COM segment"),
-    Carrier("jpeg APP13", "a.jpg", lambda x: jpeg_segment(0xED, b"Photoshop 3.0\x008BIM\4\4\0\0" + x),
+    Carrier("jpeg APP13", "a.jpg", lambda x: jpeg_segment(0xED, b"Photoshop 3.0\x008BIM\4\4" + x),
             "JPEG APP13 segment"),
     Carrier("jpeg Exif", "a.jpg", jpeg_exif, "JPEG APP1 segment > TIFF tag"),
     Carrier("jpeg split XMP", "a.jpg", jpeg_split, "JPEG segments, joined"),

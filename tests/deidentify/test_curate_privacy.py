@@ -141,15 +141,13 @@ class StubFinder:
     """Finds text in the cells of odd seeds, by a mark that the fixture draws."""
 
     def look(self, pixels: Pixels, whole_field: bool = False) -> Look:
-        marked = bool((pixels[BOX[1] : BOX[3], BOX[0] : BOX[2]].astype(int).mean() < 3))
+        marked = bool(pixels[BOX[1] : BOX[3], BOX[0] : BOX[2]].astype(int).mean() < 3)
         hits = (TextHit(BOX, "text", 0.9, SECRET),) if marked else ()
         return Look(searched=marked, hits=hits)
 
 
 @pytest.fixture
-def marked(
-    tmp_path: Path, cell: Cell, encoded: Encoded, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+def marked(tmp_path: Path, cell: Cell, encoded: Encoded, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of 8 cells, two of which carry what the stub takes for text."""
     monkeypatch.setattr(curate_module, "TextFinder", StubFinder)
     root = tmp_path / "marked" / "BA"
@@ -159,7 +157,7 @@ def marked(
         if number in (2, 5):
             image.paste((0, 0, 0), BOX)
         (root / f"Roe_Jane_{number}.png").write_bytes(encoded(image, "PNG"))
-    yield tmp_path / "marked"
+    return tmp_path / "marked"
 
 
 def text_of(corpus: Corpus) -> tuple[int, int, int, int, int]:

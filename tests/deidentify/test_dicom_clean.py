@@ -14,6 +14,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
+from curation.deidentify.dicom.check_digits import has_check_digit
 from curation.deidentify.dicom.clean import deidentify_dataset
 from curation.deidentify.dicom.elements import elements, tag_name, texts
 from curation.deidentify.dicom.identifiers import identifiers
@@ -378,6 +379,18 @@ def test_codes_stay_that_are_known(
     kept_items = list(found.get("AnatomicRegionSequence", ()))
     assert [entry.CodeMeaning for entry in kept_items] == ([expected] if expected else [])
     assert all(entry.CodeValue == value for entry in kept_items)
+
+
+def test_the_check_digits_are_those_of_the_dictionary() -> None:
+    from pydicom.sr import _concepts_dict
+
+    for scheme, least in (("SCT", 7000), ("LN", 700)):
+        entries: Any = _concepts_dict.concepts[scheme]
+        codes = {value for found in entries.values() for value in found if value[:1].isdigit()}
+        right = [value for value in codes if has_check_digit(value, scheme)]
+        assert least < len(right) >= len(codes) - 2  # one of each is misprinted in the standard
+        spoilt = [value[:-1] + str((int(value[-1]) + 1) % 10) for value in right]
+        assert not any(has_check_digit(value, scheme) for value in spoilt)
 
 
 def test_structured_content_keeps_codes_and_measures_and_loses_texts_and_names() -> None:

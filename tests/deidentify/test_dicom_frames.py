@@ -503,6 +503,16 @@ def test_a_stream_that_claims_more_pixels_is_not_decoded(tmp_path: Path) -> None
     assert "60000x60000 px; expected 32x24" in str(found)
 
 
+def test_a_jpeg_of_thousands_of_scans_is_not_decoded(tmp_path: Path) -> None:
+    source = jpeg(colours(), progressive=True)
+    at = source.index(b"\xff\xda")
+    bomb = source[:at] + source[at:-2] * 100 + source[-2:]
+    path = write(tmp_path / "a.dcm", picture(), [bomb], BASELINE)
+    (found,) = read_frames(path)
+    assert isinstance(found, ImageError)
+    assert "scans" in str(found)
+
+
 # Against another reader.
 
 

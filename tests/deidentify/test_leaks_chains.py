@@ -8,6 +8,7 @@ import io
 import json
 import lzma
 import quopri
+import re
 import tempfile
 import unicodedata
 import zipfile
@@ -116,6 +117,7 @@ CODED = st.builds(lambda a, n: ("slide", f"{a}-{n:06d}"), st.sampled_from(["MRN"
 DAYS = st.builds(
     lambda day: ("column birth", day.isoformat()), st.dates(date(1920, 1, 1), date(2024, 1, 1))
 )
+_PLAIN_DAY = re.compile(r"\d{4}([-/]?)\d\d\1\d\d|\d\d([-./]?)\d\d\2\d{4}")
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September",
           "October", "November", "December")  # fmt: skip
 
@@ -155,8 +157,8 @@ def plantings(draw: st.DrawFn) -> tuple[str, str, Carrier, list[str], bytes]:
     carrier = draw(st.sampled_from(TEXTS if is_text else ANYTHING))
     # A year of two digits, or a month's name, is too little to be told from noise.
     in_noise = "noise" in chain or carrier.name in ("noise", "tar member", "tar.gz")
-    digits = written.replace(written[2], "").replace(written[4], "")
-    assume(not in_noise or kind != "column birth" or (digits.isdigit() and len(written) >= 8))
+    plain = _PLAIN_DAY.fullmatch(written) is not None
+    assume(not in_noise or kind != "column birth" or plain)
     return kind, value, carrier, chain, data
 
 

@@ -58,7 +58,7 @@ CELL = cell(0)
 ANY_BYTES = st.binary(min_size=1, max_size=120) | st.text(min_size=1, max_size=60).map(
     lambda text: text.encode("utf-8", "replace")
 )
-QUICK = settings(max_examples=30, deadline=None)
+QUICK = settings(max_examples=15, deadline=None)
 Plant = Callable[[bytes], bytes]
 
 
@@ -227,7 +227,7 @@ def plant_element(dataset: Dataset, place: str, text: str) -> None:
     dataset[name] = DataElement(name, vr, text, validation_mode=pydicom_config.IGNORE)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(place=st.sampled_from(REMOVED), text=ANY_TEXT)
 def test_no_element_that_goes_leaves_a_trace(place: str, text: str) -> None:
     dataset, other = header(), header()
@@ -240,7 +240,7 @@ def test_no_element_that_goes_leaves_a_trace(place: str, text: str) -> None:
 PRIVATE = (0x00091001, 0x00110010, 0x50000022, 0x50003000, 0x60000022, 0x60003000, 0xFFFCFFFC)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(place=st.sampled_from(PRIVATE), vr=st.sampled_from(["OB", "UN", "LO", "UT"]), raw=ANY_BYTES)
 def test_no_private_element_leaves_a_trace(place: int, vr: str, raw: bytes) -> None:
     dataset = header()
@@ -254,7 +254,7 @@ def test_no_private_element_leaves_a_trace(place: int, vr: str, raw: bytes) -> N
 
 COLUMNS = tuple(dropped_columns())
 # Not shrunk: a run takes a tenth of a second, and a short text says no more than a long one.
-A_RUN = settings(max_examples=10, deadline=None, phases=[Phase.generate])
+A_RUN = settings(max_examples=6, deadline=None, phases=[Phase.generate])
 NAMES_OF_FILES = st.text(
     st.characters(codec="utf-8", exclude_characters="/\\\x00", exclude_categories=["Cc", "Zs"]),
     min_size=1, max_size=50,

@@ -258,7 +258,7 @@ def test_what_a_slide_says_of_itself(svs: Path, tmp_path: Path) -> None:
     with open_slide(path, LIMITS) as slide:
         assert set(slide.texts) >= {
             ("slide:OME/Experimenter@LastName", "Quill"), ("slide:OME/Image@Name", "Roe, J"),
-            ("slide:OME/Image/Description", "ward 3"), ("slide:OME/DICOM_SERIAL", "SN 9"),
+            ("slide:OME/Image/Description", "ward 3"), ("slide:ImageDescription", "SN 9"),
             ("slide:tag 65000", "St Elsewhere Roe"), ("slide:XMP", "<x>Roe"),
             ("slide:Artist", None),
         }  # fmt: skip

@@ -111,20 +111,25 @@ def test_views_cover_every_pixel(width: int, height: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "confidence", "expected"),
+    ("text", "confidence", "height_px", "expected"),
     [
-        ("Quill", 0.7, True),
-        ("Quill", 0.6, False),
-        ("Qu", 0.99, False),
-        ("- . -", 0.99, False),
-        ("80008", 0.8, False),
-        ("80008", 0.9, True),
-        ("80007", 0.7, True),
+        ("Quill", 0.7, 20, True),
+        ("Quill", 0.6, 20, False),
+        ("Quill", 0.7, 80, False),
+        ("Quill", 0.9, 80, True),
+        ("Qu", 0.99, 20, False),
+        ("- . -", 0.99, 20, False),
+        ("80008", 0.8, 20, False),
+        ("80008", 0.9, 20, True),
+        ("80007", 0.7, 20, True),
     ],
 )
-def test_rows_of_cells_are_not_text(text: str, confidence: float, expected: bool) -> None:
-    reading = Reading(np.zeros((4, 2), np.float32), text, confidence)
-    assert ocr.is_text(reading) is expected
+def test_rows_of_cells_are_not_text(
+    text: str, confidence: float, height_px: int, expected: bool
+) -> None:
+    corners = [(10, 10), (110, 10), (110, 10 + height_px), (10, 10 + height_px)]
+    reading = Reading(np.array(corners, np.float32), text, confidence)
+    assert ocr.is_text(reading, shorter_side_px=240) is expected
 
 
 @given(

@@ -42,7 +42,7 @@ def test_a_row_becomes_what_the_policy_says() -> None:
         "age_band": "90+", "sex": "female", "acquisition_year": "2021",
         "stain": "may-grünwald-giemsa", "magnification": 100.0,
     }  # fmt: skip
-    empty = treat({name: None for name in columns})
+    empty = treat(dict.fromkeys(columns))
     assert (empty.subject, set(empty.attributes.values())) == (None, {None})
 
 

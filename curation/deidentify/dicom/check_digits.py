@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
-_SNOMED = re.compile(r"[1-9]\d{2,14}[01]0\d")  # 00 or 10 before the check digit: a concept
-_LOINC = re.compile(r"(\d{3,7})-(\d)")
+# 00 or 10 before the check digit says that it is a concept.
+_SNOMED = re.compile(r"[1-9]\d{2,14}[01]0\d", re.ASCII)
+_LOINC = re.compile(r"(\d{3,7})-(\d)", re.ASCII)
 
 
 def has_check_digit(value: str, scheme: str) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ImageError
+from ..jpeg import MAX_SCANS
 from .codestream import RGB_IDS, CodeStream, read_jpeg, read_jpeg2000
 from .layout import Layout
 
@@ -90,6 +91,8 @@ def _jpeg(data: bytes, layout: Layout, syntax: str) -> NDArray[Any]:
     check_stream(stream, layout)
     if b"\xff\xd9" not in data[-64:]:
         raise ImageError("unreadable", "a JPEG frame that is cut off")
+    if data.count(b"\xff\xda") > 2 * MAX_SCANS:  # a table may hold these bytes too
+        raise ImageError("unreadable", f"a JPEG frame of more than {2 * MAX_SCANS} scans")
     if layout.samples == 1:
         return np.asarray(imagecodecs.jpeg8_decode(data))
     if syntax not in _LOSSY:

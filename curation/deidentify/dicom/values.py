@@ -21,9 +21,9 @@ from .tables import fate, kept
 Value = str | int | float
 Made = TypeVar("Made")
 
-_DA = re.compile(r"(\d{4})(?:\.?)(\d{2})(?:\.?)(\d{2})")
-_DT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:\d{2}){0,3}(?:\.\d{1,6})?(?:[+-]\d{4})?")
-_AGE = re.compile(r"(\d{3})([DWMY])")
+_DA = re.compile(r"(\d{4})(?:\.?)(\d{2})(?:\.?)(\d{2})", re.ASCII)
+_DT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:\d{2}){0,3}(?:\.\d{1,6})?(?:[+-]\d{4})?", re.ASCII)
+_AGE = re.compile(r"(\d{3})([DWMY])", re.ASCII)
 _PER_YEAR = {"D": 365, "W": 52, "M": 12, "Y": 1}
 _SEXES = ("F", "M", "O")
 _MOST_VALUES = 64

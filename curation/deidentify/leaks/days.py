@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from .runs import flags_of, runs_of
+
 Spelling = Literal["day", "compact day", "short day"]
 """compact: eight digits without a separator; short: a year of two digits."""
 EARLIEST, LATEST = 1880, 2100
@@ -39,17 +41,15 @@ _GAP = rb"[\s.,/_'-]{0,3}(?:(?:of|de|di)\s)?"
 _NUMERIC = re.compile(
     rb"(?<!\d)(\d{1,4})(\s?[-./_ ]\s?)(\d{1,2})\2(\d{1,4})(?!\d)|(?<!\d)(\d{8})(\d{4}|\d{6})?(?!\d)"
 )
-_DAY_NAME_YEAR = re.compile(
-    rb"(?<!\d)(\d{1,2})(?:st|nd|rd|th)?" + _GAP + rb"(" + _NAMES + rb")(?![a-z])" + _GAP
-    + rb"(\d{4}|\d{2})(?!\d)"
-)  # fmt: skip
-_NAME_DAY_YEAR = re.compile(
-    rb"(?<![a-z])(" + _NAMES + rb")(?![a-z])" + _GAP + rb"(\d{1,2})(?:st|nd|rd|th)?" + _GAP
-    + rb"(\d{4})(?!\d)"
-)  # fmt: skip
-_YEAR_NAME_DAY = re.compile(
-    rb"(?<!\d)(\d{4})" + _GAP + rb"(" + _NAMES + rb")(?![a-z])" + _GAP + rb"(\d{1,2})(?!\d)"
-)
+_FLAGS = flags_of(b"0123456789-./_ \t\n")
+_SHORTEST = 6
+# First a quick look at whether a word may begin as a month does.
+_MONTH = re.compile(rb"(?=[adefgjlmnos][a-z][a-z])(?:" + _NAMES + rb")(?![a-z])")
+_AROUND = 16
+_NAME, _DAY = rb"(" + _NAMES + rb")(?![a-z])", rb"(\d{1,2})(?:st|nd|rd|th)?"
+_DAY_NAME_YEAR = re.compile(rb"(?<!\d)" + _DAY + _GAP + _NAME + _GAP + rb"(\d{4}|\d{2})(?!\d)")
+_NAME_DAY_YEAR = re.compile(rb"(?<![a-z])" + _NAME + _GAP + _DAY + _GAP + rb"(\d{4})(?!\d)")
+_YEAR_NAME_DAY = re.compile(rb"(?<!\d)(\d{4})" + _GAP + _NAME + _GAP + rb"(\d{1,2})(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +62,32 @@ class SpelledDay:
     end: int
 
 
-def numeric_days_in(text: bytes) -> Iterator[SpelledDay]:
-    """Yield the days that are written with digits and separators alone."""
-    for match in _NUMERIC.finditer(text):
-        if not match[5]:
-            yield from _numeric(match)
-        elif match[6] is None or _is_time(match[6]):
-            yield from _days(_orders_of_eight(match[5]), "compact day", match)
-
-
 def days_in(lower: bytes) -> Iterator[SpelledDay]:
     """Yield every day that a text in normal form, lower case, may mean; 03/04 means two."""
     yield from numeric_days_in(lower)
-    for match in _DAY_NAME_YEAR.finditer(lower):
-        year = _years(match[3])
+    for month in _MONTH.finditer(lower):
+        yield from _named(lower, max(month.start() - _AROUND, 0), month.end() + _AROUND)
+
+
+def numeric_days_in(text: bytes) -> Iterator[SpelledDay]:
+    """Yield the days that are written with digits and separators alone."""
+    for start, end in runs_of(text, _FLAGS, _SHORTEST):
+        for match in _NUMERIC.finditer(text, start, end):
+            if not match[5]:
+                yield from _numeric(match)
+            elif match[6] is None or _is_time(match[6]):
+                yield from _days(_orders_of_eight(match[5]), "compact day", match)
+
+
+def _named(lower: bytes, start: int, end: int) -> Iterator[SpelledDay]:
+    """Yield the days around the name of a month."""
+    for match in _DAY_NAME_YEAR.finditer(lower, start, end):
         spelling: Spelling = "day" if len(match[3]) == 4 else "short day"
-        yield from _days([(y, _MONTH_OF[match[2]], int(match[1])) for y in year], spelling, match)
-    for match in _NAME_DAY_YEAR.finditer(lower):
+        orders = [(year, _MONTH_OF[match[2]], int(match[1])) for year in _years(match[3])]
+        yield from _days(orders, spelling, match)
+    for match in _NAME_DAY_YEAR.finditer(lower, start, end):
         yield from _days([(int(match[3]), _MONTH_OF[match[1]], int(match[2]))], "day", match)
-    for match in _YEAR_NAME_DAY.finditer(lower):
+    for match in _YEAR_NAME_DAY.finditer(lower, start, end):
         yield from _days([(int(match[1]), _MONTH_OF[match[2]], int(match[3]))], "day", match)
 
 

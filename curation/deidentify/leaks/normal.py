@@ -28,6 +28,7 @@ DIGITS = frozenset(b"0123456789")
 LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") | frozenset(
     range(0x80, 0x100)
 )
+ALNUM = DIGITS | LETTERS
 
 
 def normal(text: str) -> bytes:

@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .runs import flags_of, runs_of
+
 SHORTEST, LONGEST = 5, 12
 """Significant digits that are looked for."""
 _MOST_GROUPS = 5
 _SPAN = re.compile(rb"\d[\d \-_./]{3,}\d")
+_FLAGS = flags_of(b"0123456789 -_./")
 _PARTS = re.compile(rb"\d+|[^\d]+")
 _SEPARATORS = frozenset((b" ", b"-", b"_", b".", b"/"))
 
@@ -29,13 +32,21 @@ def numbers_in(text: bytes) -> Iterator[Number]:
     Groups belong together where one and the same character separates them. The fraction of a
     decimal number is none.
     """
-    for span in _SPAN.finditer(text):
-        parts = _PARTS.findall(span[0])
-        starts = [span.start()]
-        for part in parts:
-            starts.append(starts[-1] + len(part))
-        for index in range(0, len(parts), 2):
-            yield from _from(parts, starts, index)
+    for start, end in runs_of(text, _FLAGS, SHORTEST):
+        if text[start:end].isdigit():
+            yield from _number(text[start:end], start, end)
+            continue
+        for span in _SPAN.finditer(text, start, end):
+            yield from _groups(span[0], span.start())
+
+
+def _groups(span: bytes, start: int) -> Iterator[Number]:
+    parts = _PARTS.findall(span)
+    starts = [start]
+    for part in parts:
+        starts.append(starts[-1] + len(part))
+    for index in range(0, len(parts), 2):
+        yield from _from(parts, starts, index)
 
 
 def _from(parts: list[bytes], starts: list[int], index: int) -> Iterator[Number]:

@@ -11,6 +11,7 @@ from ...cells import SCHEMA
 from .pieces import Inner, Opened, Room, Sealed, begins, too_large
 
 _BATCH_BYTES, _MOST_ROWS = 32 * 2**20, 4096
+_HEAD, _TAIL = 4, 8
 _SMALL = 1024
 """Mean length of binary values below which they are kept apart from each other when searched."""
 _OWN_NUMBERS = frozenset(field.name for field in SCHEMA if not pa.types.is_nested(field.type))
@@ -24,7 +25,7 @@ def open_parquet(data: memoryview, room: Room) -> Opened:
     try:
         with pq.ParquetFile(pa.BufferReader(pa.py_buffer(data))) as file:
             metadata, schema = file.metadata, file.schema_arrow
-            yield from _beside(metadata)
+            yield from _beside(data, metadata)
         texts = [field.name for field in schema if pa.types.is_string(field.type)]
         # Read as dictionaries: one may hold values that no row uses any more.
         buffer = pa.BufferReader(pa.py_buffer(data))
@@ -61,32 +62,16 @@ def open_arrow(data: memoryview, room: Room) -> Opened:
             yield Sealed("Arrow", "it is broken or cut off")
 
 
-def _beside(metadata: pq.FileMetaData) -> Opened:
+def _beside(data: memoryview, metadata: pq.FileMetaData) -> Opened:
     where = "Parquet key-value metadata"
     for name, value in (metadata.metadata or {}).items():
         yield Inner(where, (name + b"\x00" + value).decode("utf-8", "replace"), own=where)
-    extremes: dict[str, None] = {}
-    for group in range(metadata.num_row_groups):
-        for index in range(metadata.num_columns):
-            column = metadata.row_group(group).column(index)
-            yield Inner("Parquet pages", b"", span=_pages(column))
-            extremes.update(dict.fromkeys(_extremes(column)))
-    if extremes:
-        where = "Parquet footer statistics"
-        yield Inner(where, "\x00".join(extremes), own=where)
-
-
-def _pages(column: pq.ColumnChunkMetaData) -> tuple[int, int]:
-    start = column.data_page_offset
-    if column.has_dictionary_page and column.dictionary_page_offset:
-        start = min(start, column.dictionary_page_offset)
-    return start, start + column.total_compressed_size
-
-
-def _extremes(column: pq.ColumnChunkMetaData) -> Iterator[str]:
-    found = column.statistics if column.is_stats_set else None
-    if found is not None and found.has_min_max:
-        yield from (value for value in (found.min, found.max) if isinstance(value, str))
+    # The footer, with the extreme values of columns, is read as bytes: of a damaged one, the
+    # library's view of a column ends the whole process.
+    footer = len(data) - _TAIL - metadata.serialized_size
+    yield Inner("Parquet pages", b"", span=(_HEAD, footer))
+    where = "Parquet footer"
+    yield Inner(where, data[footer:], fields=True, own=where)
 
 
 def _schema(schema: pa.Schema, kind: str) -> Opened:
@@ -113,6 +98,8 @@ def _batch_rows(group: pq.RowGroupMetaData) -> int:
 def _rows(batches: Iterable[pa.RecordBatch], kind: str, room: Room) -> Opened:
     seen: set[int] = set()
     for batch in batches:
+        # Of a damaged file, offsets may point anywhere in memory.
+        batch.validate(full=True)
         if batch.nbytes > room.left:
             yield Sealed(kind, too_large(room))
             return

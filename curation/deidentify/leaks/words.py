@@ -11,11 +11,11 @@ import ahocorasick_rs
 import numpy as np
 
 from .identifiers import Form
-from .normal import DIGITS, LETTERS
+from .normal import ALNUM, DIGITS, LETTERS
 
 _SLICE, _OVERLAP = 1 << 20, 1 << 12
 _KEPT = bytes(
-    byte in DIGITS or byte in LETTERS or byte == 0 for byte in range(256)
+    byte in ALNUM or byte == 0 for byte in range(256)
 )  # one flag a byte value; the barrier is kept so that nothing is found across it
 _FREE = 8
 """From so many letters on, a word is found inside a longer one ("PatientQuillfeather")."""
@@ -113,7 +113,7 @@ class Words:
 def _stands_alone(text: bytes, start: int, end: int) -> bool:
     before = text[start - 1] if start else 0
     after = text[end] if end < len(text) else 0
-    return not ({before, after} & (DIGITS | LETTERS))
+    return before not in ALNUM and after not in ALNUM
 
 
 def _bounded(text: bytes, start: int, end: int, *, free: bool) -> bool:

@@ -7,6 +7,13 @@ import numpy as np
 from ...pixels import Pixels
 from .hit import TextHit, upright_box
 
+MIN_STEPS = 330
+"""Steep steps between pixels two apart, on every second line, from which on a crop is searched.
+
+Of 4,942 real crops of 128 to 363 px none has more than 239; of 120 printed codes of 2 and 3 px a
+module, on such crops saved as JPEG, none has fewer than 434.
+"""
+_STEEP = 110  # grey levels: print goes from paper to ink, cells do not
 _READ = 1.0
 _DAMAGED = 0.5
 
@@ -28,6 +35,17 @@ def find_barcodes(pixels: Pixels) -> tuple[TextHit, ...]:
         score = _READ if code.valid else _DAMAGED
         hits.append(TextHit(upright_box(points, width, height), "barcode", score, code.text))
     return tuple(hits)
+
+
+def may_hold_barcode(pixels: Pixels) -> bool:
+    """Whether a crop (h, w, 3) or (h, w) uint8 has as many steep steps as a printed code."""
+    import cv2
+
+    # Red: stained cells are light in it, ink is dark.
+    plane = np.ascontiguousarray(pixels if pixels.ndim == 2 else pixels[..., 0])
+    across, down = plane[::2], plane[:, ::2]
+    steps = (cv2.absdiff(across[:, 2:], across[:, :-2]), cv2.absdiff(down[2:], down[:-2]))
+    return sum(int(np.count_nonzero(step > _STEEP)) for step in steps) >= MIN_STEPS
 
 
 def _grey(pixels: Pixels) -> Pixels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...pixels import Pixels
-from .barcode import find_barcodes
+from .barcode import find_barcodes, may_hold_barcode
 from .hit import TextHit
 from .ocr import find_text_lines
 from .screen import MIN_SIDE_PX, text_likeness
@@ -48,6 +48,8 @@ class TextFinder:
             return Look(True, find_text(pixels, self.config.threads))
         likeness = text_likeness(pixels)
         if likeness < self.config.min_likeness:
+            if may_hold_barcode(pixels):
+                return Look(True, find_barcodes(pixels))
             return Look(False, ())
         hits = find_text(pixels, self.config.threads)
         if not hits and min(pixels.shape[:2]) >= MIN_SIDE_PX:

@@ -19,9 +19,12 @@ _LEAST_PX = 64  # below, the detector's grid of 32 px leaves too little
 _LETTERS = 3
 """Fewer letters or digits identify nobody, and red cells are read as single letters."""
 _SURE = 0.65
-_SURE_OF_RINGS = 0.85
+_SURE_OF_CELLS = 0.85
+"""Where a reading could well be a row of cells; real text was read with 0.92 and more."""
 _RINGS = frozenset("0OoQDC8B369")
-"""What a row of red cells is read as; of these alone, a reading must be surer to be text."""
+"""What a row of red cells is read as."""
+_TALL = 0.25
+"""Of the shorter side of the image: rows of cells are as high, and text so high is read surely."""
 
 
 def find_text_lines(pixels: Pixels, threads: int | None = None) -> tuple[TextHit, ...]:
@@ -30,25 +33,31 @@ def find_text_lines(pixels: Pixels, threads: int | None = None) -> tuple[TextHit
     Raises: TextModelsError where the models are missing.
     """
     height, width = pixels.shape[:2]
-    readings = [
-        (upright_box(reading.corners, width, height), reading)
-        for reading in _readings(_rgb(pixels), threads)
-    ]
-    sure = [box for box, reading in readings if is_text(reading)]
+    readings = list(_readings(_rgb(pixels), threads))
+    boxes = [upright_box(reading.corners, width, height) for reading in readings]
+    text = [is_text(reading, min(width, height)) for reading in readings]
+    sure = [box for box, is_sure in zip(boxes, text, strict=True) if is_sure]
     hits = (
         TextHit(box, "text", min(reading.confidence, 1.0), reading.text)
-        for box, reading in readings
-        if is_text(reading) or any(_beside(box, other) for other in sure)
+        for box, reading, is_sure in zip(boxes, readings, text, strict=True)
+        if is_sure or any(_beside(box, other) for other in sure)
     )
     return tuple(dict.fromkeys(hits))
 
 
-def is_text(reading: Reading) -> bool:
-    """Say whether a reading is text rather than a row of cells."""
+def is_text(reading: Reading, shorter_side_px: int) -> bool:
+    """Say whether a reading is text rather than a row of cells, in an image of that size."""
     letters = [char for char in reading.text if char.isalnum()]
     if len(letters) < _LETTERS:
         return False
-    return reading.confidence >= (_SURE_OF_RINGS if _RINGS.issuperset(letters) else _SURE)
+    like_cells = _RINGS.issuperset(letters) or _height_px(reading) > _TALL * shorter_side_px
+    return reading.confidence >= (_SURE_OF_CELLS if like_cells else _SURE)
+
+
+def _height_px(reading: Reading) -> float:
+    corners = reading.corners
+    sides = np.linalg.norm(corners[1] - corners[0]), np.linalg.norm(corners[2] - corners[1])
+    return float(min(sides))
 
 
 def _beside(box: Box, sure: Box) -> bool:

@@ -99,7 +99,7 @@ def _files(invented: Invented, seed: int) -> Iterator[_File]:
 
 def _plain(patient: _Patient, where: str, invented: Invented, seed: int) -> _File:
     """Return a file of one RGB frame with what every file says."""
-    day, slide, place = invented.day(), invented.accession(), invented.address()
+    day, slide, place = invented.far_day(), invented.accession(), invented.address()
     uids = {name: invented.uid() for name in ("StudyInstanceUID", "SeriesInstanceUID",
                                               "SOPInstanceUID")}  # fmt: skip
     lens = _LENSES[seed % 2]

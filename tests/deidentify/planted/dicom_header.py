@@ -22,13 +22,13 @@ _NUMBERS = (
     "OtherPatientIDs", "AccessionNumber", "StudyID", "AdmissionID", "IssuerOfPatientID",
     "PerformedProcedureStepID", "RequestedProcedureID", "MedicalRecordLocator",
     "FillerOrderNumberImagingServiceRequest", "PlacerOrderNumberImagingServiceRequest",
-    "BarcodeValue", "MilitaryRank",
+    "BarcodeValue", "MilitaryRank", "Occupation",
 )  # fmt: skip
 WORDS = (
     "StudyDescription", "SeriesDescription", "RequestedProcedureDescription", "ProtocolName",
     "PerformedProcedureStepDescription", "ImageComments", "PatientComments", "Allergies",
     "AdditionalPatientHistory", "AcquisitionComments", "DerivationDescription", "VisitComments",
-    "Occupation", "RegionOfResidence", "CurrentPatientLocation", "InstitutionalDepartmentName",
+    "RegionOfResidence", "CurrentPatientLocation", "InstitutionalDepartmentName",
     "ContrastBolusAgent", "TextString", "CommentsOnThePerformedProcedureStep", "PatientState",
     "ContentDescription", "LensMake", "FrameComments", "SpecialNeeds",
 )  # fmt: skip
@@ -58,7 +58,7 @@ def plant_header(dataset: Dataset, invented: Invented) -> list[Fact]:
         WORDS: lambda: person(invented.name()),
         PLACES: invented.address,
         DEVICES: invented.serial,
-        _DAYS: lambda: f"{invented.day():%Y%m%d}",
+        _DAYS: lambda: f"{invented.far_day():%Y%m%d}",
         _UIDS: invented.uid,
     }
     facts = []
@@ -96,7 +96,7 @@ def _times(dataset: Dataset, invented: Invented) -> list[Fact]:
     for number, name in enumerate(("StudyTime", "SeriesTime", "ContentTime", "PatientBirthTime")):
         text = f"1{number}5947.{invented.number()[-6:]}"
         facts.append(_set(dataset, name, text))
-    day = f"{invented.day():%Y%m%d}"
+    day = f"{invented.far_day():%Y%m%d}"
     dataset.FrameAcquisitionDateTime = f"{day}101112.123456"
     return [*facts, go(CARRIER, "FrameAcquisitionDateTime", day)]
 

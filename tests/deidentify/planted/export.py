@@ -11,6 +11,7 @@ from pathlib import Path
 from curation.deidentify.dicom.files import deidentify_files
 from curation.deidentify.vault import KEY_BYTES
 
+from .burned_in import write_burned_in_part
 from .command import Command
 from .dicom import write_dicom_part
 from .expected import count_of_cells, facts_of_groups
@@ -79,6 +80,7 @@ def _parts(root: Path, invented: Invented) -> Iterator[Part]:
     yield write_parquet_part(root / "parquet", invented, next(seeds))
     yield write_image_parquet_part(root / "image parquet", invented, next(seeds))
     yield write_dicom_part(root / "dicom", invented, next(seeds))
+    yield write_burned_in_part(root / "burned in", invented, next(seeds))
     yield write_fields_part(root / "fields", invented, next(seeds))
     yield write_svs_part(root / "svs" / "slides", invented, next(seeds))
     yield write_ome_part(root / "ome" / "slides", invented, next(seeds))
@@ -89,7 +91,7 @@ def _parts(root: Path, invented: Invented) -> Iterator[Part]:
 def _across(parts: tuple[Part, ...]) -> Iterator[Fact]:
     """Yield what must stay across parts: how many cells, and who is one person in two tables."""
     cells = [cell for part in parts for cell in part.cells]
-    yield count_of_cells("all", len(cells))
+    yield count_of_cells("whole export", len(cells))
     shared = [cell for part in parts[1:3] for cell in part.cells]
     yield from facts_of_groups("two tables", shared)
 
@@ -112,7 +114,7 @@ def curate_planted(export: PlantedExport, folder: Path) -> Curated:
         status = run("curate", mistake.source, "--out", out, *common, *mistake.more)
         if status != 1 or re.search(mistake.says, run.last()) is None:
             raise AssertionError(f"{mistake.where}: expected {mistake.says!r}; {run.last()}")
-    dicom = next(p.source for p in export.parts if p.cells[0].carrier == "DICOM")
+    dicom = next(p.source for p in export.parts if p.source.name == "dicom")
     cleaned = published / "cleaned"
     deidentify_files(dicom, cleaned, vault, screen=None)
     return Curated(published, vault, read_outcome(corpora, cleaned))
@@ -127,8 +129,7 @@ def _jobs(parts: Sequence[Part]) -> Iterator[tuple[object, ...]]:
 def write_vault(folder: Path) -> None:
     """Write a vault with a key that is always the same.
 
-    Moved days fall on other planted days by chance, and pseudonyms hold digits: with one key what
-    is found is always the same.
+    Pseudonyms are letters and digits: with one key, what they spell by chance is always the same.
     """
     folder.mkdir(parents=True, mode=0o700)
     (folder / "key").write_text("5e" * KEY_BYTES)

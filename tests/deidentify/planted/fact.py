@@ -20,9 +20,9 @@ Check = Callable[["Outcome"], bool]
 class Fact:
     """One fact of the made export, by the kind of place that carries it and the place itself.
 
-    A fact that must go is a text that may be in no byte; where what is released is of the same
-    kind as what must go (a day that is moved), a check says whether it went. A fact that must stay
-    is a check over what came out.
+    A fact that must go is a text that may be in no byte. Where bytes do not say (a day that was
+    moved may fall on another, letters in pixels) a check says whether it went. A fact that must
+    stay is a check over what came out.
     """
 
     carrier: str

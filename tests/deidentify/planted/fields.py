@@ -22,6 +22,7 @@ from .people import Row, columns_of, planted_people
 from .png import chunk, with_chunk
 from .tables import Part
 
+_BOX_COLUMNS = ("xmin", "ymin", "xmax", "ymax", "x", "y", "width", "height", "bbox")
 _STEP = SIDE + 16
 _ACROSS = 4
 
@@ -32,7 +33,7 @@ Box = tuple[int, int, int, int]
 
 def write_fields_part(folder: Path, invented: Invented, seed: int) -> Part:
     """Write two fields, one of them a JPEG, and an Excel table of the boxes of their cells."""
-    people = planted_people("Excel", invented, seed)
+    people = planted_people("Excel", invented, seed, taken=_BOX_COLUMNS)
     images = folder / "fields"
     images.mkdir(parents=True)
     half = len(people.cells) // 2

@@ -27,6 +27,7 @@ _GIVEN = ("Änne", "Björk", "Çiğdem", "Đorđe", "Émile", "Renée", "Gülşe
 _EASTERN = ("山田太郎衛門", "佐々木花子姫", "欧阳修明远", "司馬遼太朗", "김민준서연", "이서윤지호")
 # A step prime to the range gives every number of eight digits once, in no order.
 _STEP, _FIRST, _NUMBERS = 38_501_299, 20_477_313, 90_000_000
+_FIRST_FAR_DAY = date(2101, 1, 2)
 _FIRST_DAY, _DAYS, _DAY_STEP = date(1931, 1, 2), 25_000, 7_919
 
 
@@ -36,6 +37,7 @@ class Invented:
     def __init__(self, start: int = 0) -> None:
         self._numbers = count(start)
         self._days = count(start)
+        self._far_days = count(start)
         self._names = _names()
         for _ in range(start):
             next(self._names)
@@ -87,6 +89,13 @@ class Invented:
     def day(self) -> date:
         """Return a day between 1931 and 1999."""
         return _FIRST_DAY + timedelta(days=next(self._days) * _DAY_STEP % _DAYS)
+
+    def far_day(self) -> date:
+        """Return a day from 2101 on, 800 days from any other such day.
+
+        Moved by up to a year, it falls on no day that is given out.
+        """
+        return _FIRST_FAR_DAY + timedelta(days=next(self._far_days) * 800)
 
     def uid(self) -> str:
         """Return a DICOM UID."""

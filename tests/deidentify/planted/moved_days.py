@@ -37,7 +37,7 @@ def write_moved_days_part(folder: Path, invented: Invented, seed: int) -> Part:
     facts: list[Fact] = []
     seen: list[date] = []
     for patient in range(3):
-        who, first, born = invented.number(), invented.day(), invented.day().isoformat()
+        who, first, born = invented.number(), invented.far_day(), invented.day().isoformat()
         facts += [go(_CARRIER, "patient", who), go(_CARRIER, "day of birth", born)]
         for days in _APART:
             number = len(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from curation.deidentify.policy import load_policy
@@ -33,11 +33,18 @@ class People:
 
 
 def planted_people(
-    carrier: str, invented: Invented, seed: int, *, patients: int = 4, known: str = ""
+    carrier: str,
+    invented: Invented,
+    seed: int,
+    *,
+    patients: int = 4,
+    known: str = "",
+    taken: Collection[str] = (),
 ) -> People:
     """Return made patients with two slides each and one cell a slide, in every known column.
 
-    `known` is the record number of the first patient, where another export has it too.
+    `known` is the record number of the first patient, where another export has it too; `taken`
+    are columns in which the table says something else.
     """
     rows: list[dict[str, str]] = []
     cells: list[Cell] = []
@@ -58,7 +65,7 @@ def planted_people(
                               subject=own["subject"], slide=more["slide"],
                               says={**says, **seen}))  # fmt: skip
             rows.append({**own, **more})
-    dropped = list(dropped_columns())
+    dropped = [column for column in dropped_columns() if column not in taken]
     for number, column in enumerate(dropped):
         value = _value(column, invented)
         rows[number % len(rows)][column] = value

@@ -140,13 +140,14 @@ def _unseen(invented: Invented, seed: int) -> Iterator[MadeImage]:
 
 
 def _transparent(text: str, seed: int) -> MadeImage:
-    """Return a file with a text in the alpha channel's shadow: grey values of clear pixels."""
+    """Return a file with a text in the grey values of its last row, which is transparent."""
     values = np.dstack([grey(seed), np.full((SIDE, SIDE), 255, np.uint8)])
-    # Two letters a pixel would need the alpha too: UTF-16 of ASCII has the zeros that hide it.
-    spelled = text.encode("utf-16-le")[: 2 * SIDE]
-    values[10, : len(spelled) // 2] = np.frombuffer(spelled, np.uint8).reshape(-1, 2)
+    # In UTF-16, each letter of ASCII is followed by the zero that hides it.
+    spelled = np.frombuffer(text.encode("utf-16-le")[: 2 * SIDE], np.uint8).reshape(-1, 2)
+    values[-1] = 0
+    values[-1, : len(spelled)] = spelled
     shown = np.repeat(values[:, :, :1], 3, axis=2)
-    shown[10, : len(spelled) // 2] = 255
+    shown[-1] = 255
     rows = b"".join(b"\x00" + row.tobytes() for row in values)
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 4, 0, 0, 0))
     data = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
@@ -160,7 +161,8 @@ def _modes(invented: Invented, seed: int) -> Iterator[MadeImage]:
     smooth = np.asarray(Image.fromarray(deep).resize((SIDE, SIDE)))
     sixteen = smooth.clip(0, 65535).astype(np.uint16)
     rounded = ((sixteen.astype(np.int64) * 255 + 32_767) // 65_535).astype(np.uint8)
-    one_bit = Image.fromarray(grey(seed + 1)).convert("1")
+    # Dots of a dithered picture are taken for letters.
+    one_bit = Image.fromarray(grey(seed + 1)).convert("1", dither=Image.Dither.NONE)
     made: dict[str, tuple[Image.Image, Array]] = {
         "grey": (Image.fromarray(grey(seed + 2)), grey(seed + 2)),
         "16 bit": (Image.fromarray(sixteen), rounded),

@@ -27,7 +27,7 @@ class Proof:
     def unseen(self) -> tuple[Fact, ...]:
         """What must go but cannot be seen in the source either: it would prove nothing."""
         judge = Judge(everything(self.export.root))
-        planted = (fact for fact in self.export.facts if fact.must == "go")
+        planted = (fact for fact in self.export.facts if fact.must == "go" and fact.text)
         return tuple(fact for fact in planted if judge.sees(fact.text) is None)
 
     @property

@@ -34,7 +34,8 @@ class Failure:
         fact = self.fact
         if fact.must == "stay":
             return f"lost: {fact.carrier}, {fact.where}"
-        return f"not removed: {fact.carrier}, {fact.where}: {fact.text!r} in {self.seen_in}"
+        said = f": {fact.text!r}" if fact.text else ""
+        return f"not removed: {fact.carrier}, {fact.where}{said} in {self.seen_in}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,6 @@ def score(facts: Iterable[Fact], judge: Judge, outcome: Outcome) -> Score:
 
 def _failure(fact: Fact, judge: Judge, outcome: Outcome) -> Failure | None:
     if fact.check is not None:
-        return None if fact.check(outcome) else Failure(fact, "a released column")
+        return None if fact.check(outcome) else Failure(fact, "what is released")
     place = judge.sees_part(fact.text)
     return None if place is None else Failure(fact, place)
