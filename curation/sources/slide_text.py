@@ -18,7 +18,8 @@ MAX_TEXT_CHARS = 2000
 """Longer texts are not kept: they are pictures and tables in disguise, not names."""
 
 PUBLIC_KEYS = frozenset((
-    "AppMag", "Operator", "Reference", "MPP", "Left", "Top", "Filename", "Title", "User", "Date", "Time", "Time Zone",
+    "AppMag", "Operator", "Reference",
+    "MPP", "Left", "Top", "Filename", "Title", "User", "Date", "Time", "Time Zone",
     "ScanScope ID", "ScannerType", "Parmset", "Barcode", "Slide", "ImageID", "OriginalWidth",
     "OriginalHeight", "Originalheight", "Filtered", "Focus Offset", "StripeWidth", "LineCameraSkew",
     "LineAreaXOffset", "LineAreaYOffset", "DSR ID", "ICC Profile", "Rack", "SessionMode",

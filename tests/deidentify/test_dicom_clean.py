@@ -274,6 +274,23 @@ def test_dates_move_otherwise_for_another_subject_and_another_key() -> None:
     assert other.StudyDate != here
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("StudyInstanceUID", ["1.2.3", "1.2.4"]), ("StudyDate", ["20210304", "20210305"]),
+     ("Modality", ["SM", "GM"]), ("Rows", [24, 24])],
+)  # fmt: skip
+def test_several_values_where_one_belongs_say_nothing(name: str, said: Any) -> None:
+    assert not clean(picture(**{name: said})).get(name)
+
+
+@pytest.mark.parametrize("name", ["SOPClassUID", "SOPInstanceUID"])
+def test_several_names_of_one_object_are_refused(name: str) -> None:
+    said: Any = [MICROSCOPIC, PHOTOGRAPHIC]
+    dataset = picture(**{name: said})
+    with pytest.raises(ImageError, match="SOPClassUID or SOPInstanceUID is missing"):
+        clean(dataset)
+
+
 def test_times_of_day_go() -> None:
     made = clean(picture(StudyTime="101502", AcquisitionDateTime="20210304101502.25+0100",
                          SeriesTime="101503", AcquisitionTime="101504"))  # fmt: skip

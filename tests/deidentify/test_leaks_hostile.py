@@ -236,7 +236,8 @@ def test_progress_counts_files(folder: Path, vault: Vault) -> None:
 PLANTED = [carrier.plant(NAME.encode()) for carrier in CARRIERS]
 
 
-@settings(max_examples=150, deadline=None)
+# The same examples each time: a fault of the Parquet library itself would end the whole run.
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     st.sampled_from(PLANTED),
     st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=4)), max_size=6),

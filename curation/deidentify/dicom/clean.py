@@ -154,10 +154,14 @@ def _says_something(item: Dataset) -> bool:
 
 
 def _add_value(made: Dataset, element: Element, how: Fate, work: _Work) -> None:
+    from pydicom.datadict import dictionary_VM
+
     if how == "profile":
         _add(made, element.tag, srgb_profile())
         return
     values = _values(element, how, work)
+    if len(values) > 1 and dictionary_VM(element.tag) == "1":
+        values = []  # which one is meant, nobody knows
     if values or how == "empty" or element.name in _NEVER_MISSING:
         _add(made, element.tag, values)
 

@@ -22,6 +22,8 @@ _GIVEN, _ROTATED, _CLIPPED, _LONG = 4, 8, 64, 7
 _NUMBER = re.compile(r"[\d\s\-_./]+")
 _DECIMAL = re.compile(r"[-+]?\d{0,4}[.,]\d+|\d\d:\d\d(:\d\d)?(\.\d+)?")
 _AFTER_DAY = re.compile(rb"[t ]?[\d:.+\- ]*z?")
+_BETWEEN = re.compile(r"[\W_]+")
+_UID = re.compile(r"[0-2](\.\d+){4,}")
 _LONG_DIGITS = re.compile(rb"\d{7,12}")
 
 
@@ -109,6 +111,8 @@ def _own_numbers(value: str, days: set[date]) -> Iterator[bytes]:
         digits = re.sub(r"\D", "", value).lstrip("0").encode()
         if SHORTEST <= len(digits) <= LONGEST:
             yield digits
+    if _UID.fullmatch(value):
+        return  # its components are those of every UID under its root
     known_days = {_year_first(day) for day in days}
     for run in _LONG_DIGITS.findall(normal(value)):
         significant = run.lstrip(b"0")
@@ -127,8 +131,11 @@ def _word_forms(owner: int, kind: str, value: str) -> Iterator[tuple[bytes, Form
         for text, strength in name_forms(value):
             yield from _forms(owner, text, strength, gap=4, blanks=True)
         return
-    gap = 4 if len(value) > 24 else 1
-    yield from _forms(owner, value, "whole", gap=gap, blanks=kind not in ("file", "folder"))
+    # As it stands it must be found, whatever stands between its own letters.
+    own = max((len(run.encode()) for run in _BETWEEN.findall(value)), default=1)
+    gap = max(4 if len(value) > 24 else 1, own)
+    blanks = " " in value or kind not in ("file", "folder")
+    yield from _forms(owner, value, "whole", gap=gap, blanks=blanks)
 
 
 def _foreign(kind: str, value: str) -> Iterator[str]:
