@@ -1,7 +1,7 @@
 """Plants invented names, numbers and dates in images, by a balanced design, to measure the search.
 
-The fonts are DejaVu Sans, Serif and Sans Mono, as matplotlib ships them. Heights are those of a
-capital H, in px.
+The fonts are DejaVu Sans, Serif and Sans Mono, as matplotlib ships them or the system has them.
+Heights are those of a capital H, in px.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ OTHER_COLOURS = {
 ROTATIONS = (0, 90, 180, 270)
 FONTS = {"sans": "DejaVuSans.ttf", "serif": "DejaVuSerif.ttf", "mono": "DejaVuSansMono.ttf"}
 SAVED = ("png", "jpeg")
+_SYSTEM_FOLDERS = (Path("/usr/share/fonts/truetype/dejavu"), Path("/usr/share/fonts/dejavu"))
 _FAMILY = (
     "Adalbert", "Brunhild", "Casimir", "Dorothea", "Emerson", "Farrukh", "Gwendolyn", "Hideko",
     "Ignatius", "Jolanta", "Kwame", "Leocadia", "Mbeki", "Nadezhda", "Oyelaran", "Petronella",
@@ -139,9 +140,11 @@ def _font(name: str, height_px: int) -> ImageFont.FreeTypeFont:
 
 def _font_folder() -> Path:
     found = find_spec("matplotlib")
-    if found is None or found.origin is None:
-        raise SystemExit("the fonts come with matplotlib, which is not installed")
-    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+    shipped = [Path(found.origin).parent / "mpl-data/fonts/ttf"] if found and found.origin else []
+    for folder in (*shipped, *_SYSTEM_FOLDERS):
+        if all((folder / name).is_file() for name in FONTS.values()):
+            return folder
+    raise SystemExit("no DejaVu fonts were found. Next: pip install matplotlib, which ships them")
 
 
 def _name(rng: np.random.Generator) -> str:

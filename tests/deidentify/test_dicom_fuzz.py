@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,14 @@ def test_a_crash_and_a_hang_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(fuzz_dicom, "take", hang)
     monkeypatch.setattr(fuzz_dicom, "_SECONDS", 0.05)
     assert try_one(0, 0, seeds, path)[0] == "BAD hang"
+
+
+def test_what_sleeps_for_ever_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sleep(path: Path) -> str:
+        while True:
+            time.sleep(60)
+
+    monkeypatch.setattr(fuzz_dicom, "take", sleep)
+    monkeypatch.setattr(fuzz_dicom, "_WAITED_SECONDS", 0.05)
+    seeds = list(made_seeds())
+    assert try_one(0, 0, seeds, tmp_path / "a.dcm")[0] == "BAD hang"
