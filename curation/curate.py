@@ -304,7 +304,7 @@ def _splits_and_order(
     groups = related_groups(
         rows["subject"].to_pylist(), rows["slide"].to_pylist(), rows["field"].to_pylist()
     )
-    return assign_splits(labels, groups, rank, fractions), rank
+    return assign_splits(labels, groups, rank, fractions).split, rank
 
 
 def _grouped_by(staged: StagedRows, kept: np.ndarray[Any, Any]) -> GroupedBy:

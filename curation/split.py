@@ -1,23 +1,34 @@
-"""Splits that cannot leak: whole groups of related cells, stratified by label.
+"""Splits that cannot leak: whole groups of related cells, stratified by label, kept over versions.
 
-Cells that share a subject or a slide are one group; a cell with neither is a group of its own
-(its duplicates are gone by then). Groups are placed largest first, each where its labels are
-needed most; single cells then fill what each label still needs, in keyed random order.
+Groups are placed largest first, each where its labels are needed most; then they move and change
+places while that brings the shares closer; where few groups leave a share more than 2 % off, an
+integer program looks for a better placement or proves that there is none. What an earlier version
+fixed stays, and what would tie two of its splits together is marked to be dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from .cells import SPLITS
+from .split_demand import Demand
+from .split_exact import GAP, least_excess, solve
+from .split_groups import Edges, Groups, KeyColumn, key_codes
+from .split_groups import related_groups as related_groups
+from .split_links import check_one_split, cut_links
+from .split_place import place
+from .split_search import improve, shake
+from .split_types import GroupTypes, group_types
 
-Groups = NDArray[np.int64]
+LINKS_SPLITS = "links_splits"
+# Two placements this close in what lies outside the tolerance are even.
+_EVEN = 1e-6
+# Up to here an integer program is done sooner than a search that cannot know when to stop.
+_FEW_TYPES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,110 +52,134 @@ class Fractions:
         return np.array([self.train, self.validation, self.test])
 
 
-def related_groups(
-    subjects: Sequence[str | None],
-    slides: Sequence[str | None],
-    fields: Sequence[str | None] = (),
-) -> Groups:
-    """Return a group number per row, (n,) int64: rows that share anything share a group."""
-    count = len(subjects)
-    nodes: dict[tuple[str, str], int] = {}
-    rows, targets = [], []
-    for kind, values in (("subject", subjects), ("slide", slides), ("field", fields)):
-        for row, value in enumerate(values):
-            if value is not None:
-                rows.append(row)
-                targets.append(count + nodes.setdefault((kind, value), len(nodes)))
-    size = count + len(nodes)
-    edges = coo_array((np.ones(len(rows), np.int8), (rows, targets)), shape=(size, size))
-    _, components = connected_components(edges, directed=False)
-    return np.asarray(components[:count], dtype=np.int64)
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Where each row goes.
+
+    `split` is an index into `SPLITS` per row, (n,) int64; -1 where `links` says that the row ties
+    fixed splits together and has to be dropped. `groups` are the groups that were kept whole.
+    `proved` says that nothing lies less outside the tolerance than this.
+    """
+
+    split: NDArray[np.int64]
+    links: NDArray[np.bool_]
+    groups: Groups
+    proved: bool
+
+
+def split_cells(
+    labels: NDArray[np.int64],
+    keys: Mapping[str, KeyColumn],
+    order: NDArray[np.int64],
+    fractions: Fractions,
+    *,
+    edges: Edges | None = None,
+    fixed: NDArray[np.int64] | None = None,
+) -> Assignment:
+    """Group, look at what is fixed, and split: all that `curate` needs.
+
+    `keys` is name -> column ("subject", "slide", "field"), `edges` pairs of rows that show one
+    cell, (m, 2) int64; the rest is as in `assign_splits`.
+
+    Raises: SplitConflictError where the fixed splits themselves divide something.
+    """
+    codes = {name: key_codes(key) for name, key in keys.items()}
+    groups = related_groups(*codes.values(), edges=edges)
+    if fixed is None:
+        return assign_splits(labels, groups, order, fractions)
+    check_one_split(codes, fixed, edges=edges)
+    cut = cut_links(groups, codes, fixed, edges=edges)
+    # What is cut out must not count for the balance.
+    counted = np.where(cut.links, -1, labels)
+    result = assign_splits(counted, cut.groups, order, fractions, fixed)
+    return replace(result, links=result.links | cut.links)
 
 
 def assign_splits(
-    labels: NDArray[np.int64], groups: Groups, order: NDArray[np.int64], fractions: Fractions
-) -> NDArray[np.int64]:
-    """Return an index into `SPLITS` per row, (n,) int64; a group is never divided.
-
-    `order` is a permutation rank per row that decides ties and single cells (keyed by the caller).
-    """
-    if len(labels) == 0:
-        return np.empty(0, np.int64)
-    _, labels = np.unique(labels, return_inverse=True)
-    _, groups, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    n_labels = int(labels.max()) + 1
-    target = np.outer(fractions.array(), np.bincount(labels, minlength=n_labels))
-    placed = np.zeros_like(target)
-    split = np.full(len(labels), -1, np.int64)
-    _place_groups(labels, groups, sizes, order, target, placed, split)
-    _place_singles(labels, order, target, placed, split)
-    return split
-
-
-def _place_groups(
     labels: NDArray[np.int64],
     groups: Groups,
-    sizes: NDArray[np.int64],
     order: NDArray[np.int64],
-    target: NDArray[np.float64],
-    placed: NDArray[np.float64],
-    split: NDArray[np.int64],
-) -> None:
-    first = np.full(len(sizes), len(labels), np.int64)
-    np.minimum.at(first, groups, order)
-    by_size = np.lexsort((first, -sizes))
-    rows_of = np.split(np.argsort(groups, kind="stable"), np.cumsum(sizes)[:-1])
-    for group in by_size[sizes[by_size] > 1]:
-        rows = rows_of[group]
-        counts = np.bincount(labels[rows], minlength=target.shape[1])
-        best = _best_split(counts, target, placed)
-        split[rows] = best
-        placed[best] += counts
+    fractions: Fractions,
+    fixed: NDArray[np.int64] | None = None,
+) -> Assignment:
+    """Return the split of each row; a group is never divided.
 
-
-def _best_split(
-    counts: NDArray[np.int64], target: NDArray[np.float64], placed: NDArray[np.float64]
-) -> int:
-    """Return the split where placing a group brings the label counts closest to the target.
-
-    Distances are relative to each label's total, so that a rare label weighs as much as a common
-    one; a label that train has not yet got goes to train.
+    `order` is a permutation rank per row that decides ties (keyed by the caller). `fixed` is (n,)
+    int64, the split of a row in an earlier version, or -1: such rows stay, new rows join the split
+    of their group, and the new rows of a group in which two splits are fixed become `links`. A row
+    with a negative label is one that is gone by now: it holds its group's split and is not counted.
     """
-    present = counts > 0
-    if (placed[0, present] == 0).any():
-        return 0
-    total = np.maximum(target.sum(axis=0), 1)
-    size = target.sum(axis=1)
-    costs = np.full(len(SPLITS), np.inf)
-    for index in range(len(SPLITS)):
-        if size[index] == 0:
-            continue
-        after = placed.copy()
-        after[index] += counts
-        per_label = (np.maximum(after - target, 0) / total).sum()
-        overall = (np.maximum(after.sum(axis=1) - size, 0) / np.maximum(size, 1)).sum()
-        need = (np.minimum(target[index] - placed[index], counts) / total).sum()
-        costs[index] = per_label + overall - need
-    return int(np.argmin(costs))
+    count = len(labels)
+    split = np.full(count, -1, np.int64) if fixed is None else fixed.copy()
+    if count == 0:
+        return Assignment(split, np.zeros(0, np.bool_), groups, proved=True)
+    links = _follow_fixed(groups, split)
+    free = np.flatnonzero((split < 0) & ~links & (labels >= 0))
+    names, codes = np.unique(labels, return_inverse=True)
+    gone = int((names < 0).sum())
+    pinned_SL = _pinned(codes - gone, split, len(names) - gone)
+    types = group_types(codes[free] - gone, groups[free], order[free], len(names) - gone)
+    demand = Demand(types.counts_tl, types.members_t, pinned_SL, fractions.array())
+    members_TS, proved = best_placement(demand)
+    split[free] = _of_rows(types, groups[free], members_TS)
+    return Assignment(split, links, groups, proved)
 
 
-def _place_singles(
-    labels: NDArray[np.int64],
-    order: NDArray[np.int64],
-    target: NDArray[np.float64],
-    placed: NDArray[np.float64],
-    split: NDArray[np.int64],
-) -> None:
-    for label in range(target.shape[1]):
-        rows = np.flatnonzero((labels == label) & (split < 0))
-        rows = rows[np.argsort(order[rows])]
-        need = np.maximum(target[:, label] - placed[:, label], 0)
-        share = need / need.sum() if need.sum() else target[:, label] / target[:, label].sum()
-        ends = np.rint(np.cumsum(share[::-1]) * len(rows)).astype(int)
-        # Held-out splits are filled first, but the only cell of a label belongs to train.
-        begin = 0
-        for index, end in zip(reversed(range(len(SPLITS))), ends, strict=True):
-            split[rows[begin:end]] = index
-            begin = end
-        if len(rows) and placed[0, label] == 0 and not (split[rows] == 0).any():
-            split[rows[-1]] = 0
+def best_placement(demand: Demand) -> tuple[NDArray[np.int64], bool]:
+    """Return the groups of each type per split, (T, S), and whether none can be less off."""
+    found_TS = improve(demand, place(demand))
+    no_choice = len(found_TS) == 0 or len(demand.allowed()) == 1
+    if no_choice or _outside(demand, found_TS) <= _EVEN:
+        return found_TS, True
+    if len(found_TS) <= _FEW_TYPES:
+        found_TS, proved = _exact(demand, found_TS)
+        return (found_TS, True) if proved else (shake(demand, found_TS, 0.0), False)
+    least = least_excess(demand, found_TS)
+    found_TS = shake(demand, found_TS, least)
+    if _outside(demand, found_TS) <= least + _EVEN:
+        return found_TS, True
+    return _exact(demand, found_TS)
+
+
+def _exact(demand: Demand, found_TS: NDArray[np.int64]) -> tuple[NDArray[np.int64], bool]:
+    """Return the better of what was found and the integer program's answer, and if it is best."""
+    exact = solve(demand)
+    if exact.members_ts is None:
+        return found_TS, False
+    # Local search weighs squares too, so what it makes of the exact answer may lie further outside.
+    tries = (improve(demand, exact.members_ts), exact.members_ts, found_TS)
+    best_TS = min(tries, key=lambda tried: round(_outside(demand, tried), 6))
+    least = exact.least_excess * (1 + GAP) + _EVEN
+    return best_TS, exact.proved and _outside(demand, best_TS) <= least
+
+
+def _outside(demand: Demand, members_TS: NDArray[np.int64]) -> float:
+    return demand.yardstick().excess(demand.deviations_sc(members_TS))
+
+
+def _follow_fixed(groups: Groups, split: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Give new rows the split of their group, in place; return those whose group has two."""
+    known = split >= 0
+    if not known.any():
+        return np.zeros(len(split), np.bool_)
+    n_groups = int(groups.max()) + 1
+    lowest = np.full(n_groups, len(SPLITS), np.int64)
+    highest = np.full(n_groups, -1, np.int64)
+    np.minimum.at(lowest, groups[known], split[known])
+    np.maximum.at(highest, groups[known], split[known])
+    torn = (highest >= 0) & (lowest != highest)
+    links = ~known & torn[groups]
+    follows = ~known & (highest[groups] >= 0) & ~links
+    split[follows] = highest[groups[follows]]
+    return np.asarray(links)
+
+
+def _pinned(codes: NDArray[np.int64], split: NDArray[np.int64], n_labels: int) -> NDArray[np.int64]:
+    here = (split >= 0) & (codes >= 0)
+    cells = np.bincount(split[here] * n_labels + codes[here], minlength=len(SPLITS) * n_labels)
+    return cells.reshape(len(SPLITS), n_labels)
+
+
+def _of_rows(types: GroupTypes, groups: Groups, members_TS: NDArray[np.int64]) -> NDArray[np.int64]:
+    split_G = types.splits_of_groups(members_TS)
+    return split_G[np.searchsorted(types.group_g, groups)]

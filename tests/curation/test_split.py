@@ -20,7 +20,7 @@ def split_rows(rows: Rows, fractions: Fractions = FRACTIONS, seed: int = 0) -> n
     labels = np.array([label for label, _, _ in rows], dtype=np.int64)
     groups = related_groups([s for _, s, _ in rows], [s for _, _, s in rows])
     order = np.random.default_rng(seed).permutation(len(rows))
-    return assign_splits(labels, groups, order, fractions)
+    return assign_splits(labels, groups, order, fractions).split
 
 
 @settings(deadline=None, max_examples=200)
