@@ -15,6 +15,7 @@ from curation.deidentify.text.barcode import find_barcodes
 from curation.deidentify.text.engine import Engine, Reading, TextModelsError, model_files
 from curation.deidentify.text.find import FinderConfig, TextFinder, find_text
 from curation.deidentify.text.hit import TextHit, overlap, upright_box, widened
+from curation.deidentify.text.ocr import may_hold_lines
 from curation.pixels import Pixels
 from tests.deidentify.text_made import burn, burn_barcode, field
 
@@ -162,10 +163,41 @@ def test_the_screen_decides_on_crops_alone(monkeypatch: pytest.MonkeyPatch) -> N
         TextFinder(FinderConfig(min_likeness=0)).look(plain, whole_field=False)
 
 
+@pytest.mark.parametrize("at", [(20, 30), (150, 260)])
+def test_an_unsure_crop_is_searched_where_its_strokes_are(
+    at: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    def seen(pixels: Pixels, threads: int | None) -> bool:
+        sizes.append(pixels.shape[:2])
+        return may_hold_lines(pixels, threads)
+
+    monkeypatch.setattr(find_module, "may_hold_lines", seen)
+    # None is as sure as this, so that all of them are searched in part first.
+    finder = TextFinder(FinderConfig(min_likeness=1e-9, unread_likeness=1.01))
+    made = burn(field(6, 360, 300), "MRN 4071963", at=at)
+    (hit,) = finder.look(made.pixels, whole_field=False).hits
+    assert hit.text == "MRN 4071963"
+    assert overlap(hit.box, made.box)
+    assert finder.look(field(6, 360, 300), whole_field=False) == find_module.Look(True, ())
+    assert sizes == [(200, 200)] * 2
+
+
+def test_text_that_only_its_part_shows_is_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find_module, "find_text", lambda *_: ())
+    finder = TextFinder(FinderConfig(min_likeness=1e-9, unread_likeness=1.01))
+    made = burn(field(6, 360, 300), "MRN 4071963", at=(150, 260))
+    (hit,) = finder.look(made.pixels, whole_field=False).hits
+    assert overlap(hit.box, made.box)
+    assert hit.box[0] >= 130
+
+
 def test_a_crop_that_looks_like_text_goes_to_a_person_unread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(find_module, "find_text", lambda *_: ())
+    monkeypatch.setattr(find_module, "may_hold_lines", lambda *_: False)
     crop = burn(field(6, 300, 300), "MRN 4071963").pixels
     (hit,) = TextFinder().look(crop, whole_field=False).hits
     assert hit.unread

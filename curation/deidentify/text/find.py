@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from ...pixels import Pixels
 from .barcode import find_barcodes, may_hold_barcode
-from .hit import TextHit
-from .ocr import find_text_lines
-from .screen import MIN_SIDE_PX, text_likeness
+from .hit import TextHit, moved
+from .ocr import find_text_lines, may_hold_lines
+from .screen import MIN_SIDE_PX, densest_place, text_likeness
+
+_CROP_THREADS = 1  # a second one takes the processor while it waits, for images so small
+_PART_PX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +19,15 @@ class FinderConfig:
     """When an image is searched, and by how many threads."""
 
     min_likeness: float = 0.5
-    """Of a crop, from which on it is searched; 0 searches every crop."""
+    """Of a crop, from which on it is searched; 0 searches every crop, and all of it."""
     unread_likeness: float = 0.97
-    """Of a crop, from which on a person should see it even where no text can be read."""
+    """Of a crop, from which on all of it is searched, and from which on a person should see it
+    even where no text can be read; below, the part of 200x200 px with the densest strokes is
+    searched first, and the rest where text may be in that."""
     max_screened_px: int = 512
     """Longest side up to which the screen decides: it was measured on crops of 128 to 363 px."""
     threads: int | None = None
-    """Of the search; None takes OMP_NUM_THREADS, and every core where that is not set."""
+    """Of the search of a field; None takes OMP_NUM_THREADS, else every core. Crops take one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,25 @@ class TextFinder:
             if may_hold_barcode(pixels):
                 return Look(True, find_barcodes(pixels))
             return Look(False, ())
-        hits = find_text(pixels, self.config.threads)
+        hits = self._search_crop(pixels, likeness)
         if not hits and min(pixels.shape[:2]) >= MIN_SIDE_PX:
             hits = self._unread(pixels, likeness)
         return Look(True, hits)
+
+    def _search_crop(self, pixels: Pixels, likeness: float) -> tuple[TextHit, ...]:
+        height, width = pixels.shape[:2]
+        is_sure = likeness >= self.config.unread_likeness or not self.config.min_likeness
+        if is_sure or max(height, width) <= _PART_PX:
+            return find_text(pixels, _CROP_THREADS)
+        x, y = densest_place(pixels)
+        left, top = _start(x, width), _start(y, height)
+        part = pixels[top : top + _PART_PX, left : left + _PART_PX]
+        if not may_hold_lines(part, _CROP_THREADS):
+            return find_barcodes(pixels)
+        # A text may reach beyond the part, where too little of it is left to be read.
+        hits = find_text(pixels, _CROP_THREADS)
+        lines = () if hits else find_text_lines(part, _CROP_THREADS)
+        return hits or tuple(moved(hit, left, top) for hit in lines)
 
     def _unread(self, pixels: Pixels, likeness: float) -> tuple[TextHit, ...]:
         # Small text over a nucleus is seen by the screen where the detector fails.
@@ -62,6 +82,10 @@ class TextFinder:
             return ()
         height, width = pixels.shape[:2]
         return (TextHit((0, 0, width, height), "text", likeness, "", unread=True),)
+
+
+def _start(centre: int, length: int) -> int:
+    return max(min(centre - _PART_PX // 2, length - _PART_PX), 0)
 
 
 def find_text(pixels: Pixels, threads: int | None = None) -> tuple[TextHit, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -39,6 +39,12 @@ def upright_box(points: NDArray[np.floating], width: int, height: int) -> Box:
         int(min(max(right, left + 1), width)),
         int(min(max(bottom, top + 1), height)),
     )
+
+
+def moved(hit: TextHit, right: int, down: int) -> TextHit:
+    """Return a hit in an image of which its own is a part, moved by so many px."""
+    left, top, end, bottom = hit.box
+    return replace(hit, box=(left + right, top + down, end + right, bottom + down))
 
 
 def widened(box: Box, margin: int, width: int, height: int) -> Box:

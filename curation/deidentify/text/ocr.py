@@ -45,6 +45,14 @@ def find_text_lines(pixels: Pixels, threads: int | None = None) -> tuple[TextHit
     return tuple(dict.fromkeys(hits))
 
 
+def may_hold_lines(pixels: Pixels, threads: int | None = None) -> bool:
+    """Say whether the detector takes any place of an image for text, read or not.
+
+    Raises: TextModelsError where the models are missing.
+    """
+    return any(True for _ in _readings(_rgb(pixels), threads))
+
+
 def is_text(reading: Reading, shorter_side_px: int) -> bool:
     """Say whether a reading is text rather than a row of cells, in an image of that size."""
     letters = [char for char in reading.text if char.isalnum()]

@@ -26,6 +26,7 @@ MIN_SIDE_PX = 24
 """Crops with a shorter side than this are too small to be judged."""
 _WINDOWS = (8, 1), (2, 4)
 """In tiles of 4x8 px (wide, high): a row or a column of 32x8 px, as small text fills it."""
+_FAINT = 24  # grey levels by which a thin structure stands out
 _WHITE, _THIN = 248, 8  # grey level of nearly saturated white, and by how much it stands out
 
 
@@ -69,6 +70,17 @@ def text_likeness(pixels: Pixels) -> float:
     return 1 / (1 + math.exp(-max(-50.0, min(50.0, total))))
 
 
+def densest_place(pixels: Pixels) -> tuple[int, int]:
+    """Return (x, y) in px of the middle of the densest strokes of a crop (h, w, 3) or (h, w)."""
+    import cv2
+
+    _, closed, opened = _planes(pixels)
+    tiles = _tile_means(_above(closed - opened, _FAINT))
+    found = [cv2.minMaxLoc(cv2.blur(tiles, window)) for window in _WINDOWS]
+    _, _, _, (column, row) = max(found, key=lambda each: each[1])
+    return 4 * column + 4, 8 * row + 6  # of the tile, behind a rim of 2 px
+
+
 def cues(pixels: Pixels) -> Cues:
     """Measure the cues of one crop (h, w, 3) or (h, w) uint8; each side at least MIN_SIDE_PX."""
     import cv2
@@ -80,7 +92,7 @@ def cues(pixels: Pixels) -> Cues:
     return Cues(
         strong_strokes=_densest(_above(thin, 100)),
         white_strokes=_densest(white),
-        faint_strokes=_densest(_above(thin, 24)),
+        faint_strokes=_densest(_above(thin, _FAINT)),
         dark_detail=cv2.countNonZero(_above(dark, 50)) * whole,
         bright_detail=cv2.countNonZero(_above(bright, 16)) * whole,
         glitter=cv2.countNonZero(_above(bright, 50)) * whole,
