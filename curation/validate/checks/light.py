@@ -1,0 +1,74 @@
+"""Exposure, colour and grain of a tile, and what a truncated file leaves of one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...tiles import Tile
+from .stain import Ground
+
+Channel = NDArray[np.uint8]
+"""(h, w) uint8."""
+
+_WHITE, _BLACK = 252, 3
+_FILL = (128, 0)
+"""Grey levels that decoders write where the data of a file ends."""
+
+_FILL_TOLERANCE = 4
+_DARKER_THAN_GROUND = 0.93
+
+
+class Light(NamedTuple):
+    """How light and colour lie over a tile.
+
+    `clipped` is the share of pixels in which no channel holds detail, white or black, in [0, 1];
+    `colour` is the mean distance between a pixel's largest and least channel in [0, 1]; `chord`
+    the mean width of what is darker than the background, as a share of the side; `filled` the
+    share of rows at the lower end that a decoder filled for want of data.
+    """
+
+    clipped: float
+    colour: float
+    chord: float
+    filled: float
+
+
+def see_light(tile: Tile, ground: Ground) -> Light:
+    """Measure a picture (h, w, 3) uint8."""
+    import cv2
+
+    red, green, blue = (np.asarray(cv2.extractChannel(tile, place), np.uint8) for place in range(3))
+    most = np.maximum(np.maximum(red, green), blue)
+    least = np.minimum(np.minimum(red, green), blue)
+    white = np.count_nonzero(least >= _WHITE)
+    black = np.count_nonzero(most <= _BLACK)
+    return Light(
+        clipped=(white + black) / least.size,
+        colour=float(most.mean() - least.mean()) / 255,
+        chord=_chord(green, ground),
+        filled=_filled_rows(most, least),
+    )
+
+
+def _chord(green: Channel, ground: Ground) -> float:
+    """Return the mean chord through what is darker than the background, over both axes."""
+    dark = green < ground.green * _DARKER_THAN_GROUND
+    across = np.count_nonzero(dark[:, 1:] != dark[:, :-1])
+    down = np.count_nonzero(dark[1:] != dark[:-1])
+    # Two borders a chord, and two axes: four times the area over all borders.
+    area, borders = int(np.count_nonzero(dark)), int(across + down)
+    return float(4 * area / max(1, borders) / max(dark.shape))
+
+
+def _filled_rows(most: Channel, least: Channel) -> float:
+    """Return the share of whole rows at the lower end that hold one fill level and nothing else."""
+    high, low = most.max(axis=1).astype(np.int64), least.min(axis=1).astype(np.int64)
+    longest = 0
+    for fill in _FILL:
+        is_fill = (high <= fill + _FILL_TOLERANCE) & (low >= fill - _FILL_TOLERANCE)
+        detail = np.flatnonzero(~is_fill[::-1])
+        longest = max(longest, int(detail[0]) if len(detail) else len(is_fill))
+    return longest / len(high)
