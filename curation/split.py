@@ -113,12 +113,13 @@ def assign_splits(
     split = np.full(count, -1, np.int64) if fixed is None else fixed.copy()
     if count == 0:
         return Assignment(split, np.zeros(0, np.bool_), groups, proved=True)
+    groups = _small_numbers(groups)
     links = _follow_fixed(groups, split)
+    names = np.unique(labels[labels >= 0])
+    pinned_SL = _pinned(labels, split, names)
     free = np.flatnonzero((split < 0) & ~links & (labels >= 0))
-    names, codes = np.unique(labels, return_inverse=True)
-    gone = int((names < 0).sum())
-    pinned_SL = _pinned(codes - gone, split, len(names) - gone)
-    types = group_types(codes[free] - gone, groups[free], order[free], len(names) - gone)
+    codes = np.searchsorted(names, labels[free])
+    types = group_types(codes, groups[free], order[free], len(names))
     demand = Demand(types.counts_tl, types.members_t, pinned_SL, fractions.array())
     members_TS, proved = best_placement(demand)
     split[free] = _of_rows(types, groups[free], members_TS)
@@ -174,10 +175,20 @@ def _follow_fixed(groups: Groups, split: NDArray[np.int64]) -> NDArray[np.bool_]
     return np.asarray(links)
 
 
-def _pinned(codes: NDArray[np.int64], split: NDArray[np.int64], n_labels: int) -> NDArray[np.int64]:
-    here = (split >= 0) & (codes >= 0)
-    cells = np.bincount(split[here] * n_labels + codes[here], minlength=len(SPLITS) * n_labels)
-    return cells.reshape(len(SPLITS), n_labels)
+def _small_numbers(groups: Groups) -> Groups:
+    """Return groups whose numbers can index an array: as they are, where they can."""
+    if groups.min() >= 0 and groups.max() <= 2 * len(groups):
+        return groups
+    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
+
+
+def _pinned(
+    labels: NDArray[np.int64], split: NDArray[np.int64], names: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    here = (split >= 0) & (labels >= 0)
+    cells = split[here] * len(names) + np.searchsorted(names, labels[here])
+    counts = np.bincount(cells, minlength=len(SPLITS) * len(names))
+    return counts.reshape(len(SPLITS), len(names))
 
 
 def _of_rows(types: GroupTypes, groups: Groups, members_TS: NDArray[np.int64]) -> NDArray[np.int64]:

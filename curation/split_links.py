@@ -55,7 +55,7 @@ def check_one_split(
         found += [f"{pairs} duplicate pair{'s' if pairs > 1 else ''}"] if pairs else []
     if found:
         raise SplitConflictError(
-            f"in {where}, {' and '.join(found)} lie in two or more splits; expected each in one. "
+            f"in {where}, two or more splits share {' and '.join(found)}; expected each in one. "
             "Next: correct the splits given, or split anew without them (a new major version)"
         )
 

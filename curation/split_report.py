@@ -19,7 +19,9 @@ from .split_groups import Codes, Edges, KeyColumn, key_codes
 
 # 3 of 20 cells are 15 %, whatever the last bit of a float says; and solvers stop this close.
 _HAIR = 1e-6
-Why = Literal["few_cells", "large_groups", "earlier_version", "shared_groups"]
+_TRADE_OFF = "closer, other labels or all cells together would be further off"
+_NOT_FOUND = "nothing closer was found that suits all labels"
+Why = Literal["few_cells", "large_groups", "earlier_version", "trade_off"]
 
 
 class LabelShares(Frozen):
@@ -78,7 +80,7 @@ def split_report(
     view = _View(
         labels[counted], groups, split,
         np.zeros(len(counted), np.bool_) if fixed is None else fixed[counted] >= 0,
-        {name: code[counted] for name, code in codes.items()}, wanted,
+        {name: code[counted] for name, code in codes.items()}, wanted, assignment.proved,
     )  # fmt: skip
     present = np.unique(view.labels)
     found = tuple(_label_shares(view, int(label), names[label]) for label in present)
@@ -115,6 +117,7 @@ class _View:
     fixed: NDArray[np.bool_]
     keys: dict[str, Codes]
     wanted: NDArray[np.float64]
+    proved: bool
 
 
 def _by_split(shares: NDArray[np.float64]) -> dict[str, float]:
@@ -154,7 +157,7 @@ def _why(view: _View, rows: NDArray[np.int64], held: NDArray[np.int64]) -> Why:
     free = np.unique(view.groups[rows[~stays]], return_counts=True)[1]
     if stays.any() and least_alone(alone(free, pinned, view.wanted)) > _HAIR:
         return "earlier_version"
-    return "shared_groups"
+    return "trade_off"
 
 
 def _text(
@@ -175,8 +178,8 @@ def _text(
     text = f"{what} holds {share:.0%} of {name}, {len(holders)} groups hold all of it"
     if len(holders) == 1:
         text = f"{what} holds all of {name}"
-    if why == "shared_groups":
-        return f"the groups with {name} hold other labels too; {text}"
+    if why == "trade_off":
+        return f"{_TRADE_OFF if view.proved else _NOT_FOUND}; {text}"
     return text
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .split_demand import Counts, Demand, Shares
 
-_GOOD_ENOUGH = 0.004
+_GOOD_ENOUGH = 0.0005
 _MAX_STEPS = 2_000
 _LOOKED_AT = 2_048
 _SWAPS_OF = 96

@@ -37,8 +37,14 @@ class GroupTypes:
 def group_types(
     labels: NDArray[np.int64], groups: NDArray[np.int64], order: NDArray[np.int64], n_labels: int
 ) -> GroupTypes:
-    """Return the types of the groups of some rows; labels are numbers below `n_labels`."""
-    group_G, groups, sizes_G = np.unique(groups, return_inverse=True, return_counts=True)
+    """Return the types of the groups of some rows; labels are numbers below `n_labels`.
+
+    Group numbers are about as small as the number of rows (`related_groups` makes such).
+    """
+    sizes_G = np.bincount(groups)
+    group_G = np.flatnonzero(sizes_G)
+    groups = (np.cumsum(sizes_G > 0) - 1)[groups]
+    sizes_G = sizes_G[group_G]
     first_G = np.full(len(group_G), np.iinfo(np.int64).max)
     np.minimum.at(first_G, groups, order)
     cells, counts = np.unique(groups * n_labels + labels, return_counts=True)
