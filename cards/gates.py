@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from curation.corpus import Corpus, verify_corpus
-from curation.deidentify.leaks import Scan, scan_for_leaks
+from curation.deidentify.leaks import NotPublicError, Scan, scan_for_leaks
 from curation.deidentify.released import made_releases
 from curation.deidentify.vault import Vault, all_keys
 from curation.errors import CorpusError
@@ -216,8 +216,13 @@ LEAK_GATE = "no_identifier"
 GATE_NAMES = (*(check.__name__ for check in CHECKS), LEAK_GATE)
 
 
-def no_identifier(folders: Iterable[Path], vault: Vault | None) -> Gate:
-    """No identifier that the vault saw stands in any file that would be published."""
+def no_identifier(
+    folders: Iterable[Path], vault: Vault | None, published: Sequence[str] = ()
+) -> Gate:
+    """No identifier that the vault saw stands in any file that would be published.
+
+    `published` are texts that the maintainer declared public; what they hold is not searched for.
+    """
     if vault is None:
         detail = (
             "the vault of the real corpus was not found, so nothing could be searched for; "
@@ -226,12 +231,17 @@ def no_identifier(folders: Iterable[Path], vault: Vault | None) -> Gate:
         return Gate(name=LEAK_GATE, state="failed", detail=detail)
     searched, files, possible = 0, 0, 0
     for folder in folders:
-        scan = scan_for_leaks(folder, vault)
+        try:
+            scan = scan_for_leaks(folder, vault, published=published)
+        except NotPublicError as error:
+            return Gate(name=LEAK_GATE, state="failed", detail=str(error))
         searched, files = scan.searched, files + scan.files
         possible += len(scan.possible)
         if not scan.clean:
             return Gate(name=LEAK_GATE, state="failed", detail=_found(scan, folder))
     detail = f"none of {searched} identifiers of the source in {files} files"
+    if published:
+        detail += f"; {len(published)} text(s) were declared public"
     if possible:
         # Short or ordinary words stand in a card anyway: a person looks, nothing is blocked.
         detail += f"; {possible} find(s) that may be chance: `smearkit audit` lists them"
@@ -244,7 +254,8 @@ def _found(scan: Scan, folder: Path) -> str:
         first = scan.hits[0]
         return (
             f"{len(scan.hits)} hit(s); first: a {first.kind} (short id {first.short_id}) in "
-            f"{folder.name}/{first.file}, {first.carrier}"
+            f"{folder.name}/{first.file}, {first.carrier}. Where it is meant to be public, say so "
+            "with --public TEXT"
         )
     unread = scan.not_searched[0]
     return (

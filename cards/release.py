@@ -72,9 +72,13 @@ def release(
     license_id: str | None = None,
     vault: Path | None = None,
     overrides: Sequence[str] = (),
+    public: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Release:
     """Make the two dataset folders of one version; refused unless every gate passes.
+
+    `public` are texts that may be published although the source holds them, such as a hospital's
+    name in the name of the source: each has to be given, and is not searched for.
 
     Raises: ReleaseRefusedError naming every gate that failed; CorpusError; OutputExistsError.
     """
@@ -92,13 +96,15 @@ def release(
         "stage": "release", "version": version, "name": name, "license": candidate.license,
         "real": real.fingerprint, "synthetic": synthetic.fingerprint,
         "measurements": file_sha256(report / MEASUREMENTS_NAME), "overrides": sorted(overrides),
+        "public": sorted(public),
     }  # fmt: skip
     with whole_directory(out, job) as partial:
         folders = [partial / kind for kind in ("real", "synthetic")]
         for folder, corpus in zip(folders, (real, synthetic), strict=True):
             _copy_data(folder, corpus, report)
         _write_cards(folders, candidate, name, version, gates)
-        gates.append(overridden(no_identifier(folders, candidate.vault), overrides))
+        leaks = no_identifier(folders, candidate.vault, public)
+        gates.append(overridden(leaks, overrides))
         progress("check", len(CHECKS) + 1, len(CHECKS) + 1)
         if gates[-1].state == "failed":
             # What holds an identifier must not be left lying beside --out.

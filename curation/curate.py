@@ -28,6 +28,7 @@ from .curation_report import write_report
 from .dedupe.exact import Duplicates, find_duplicates
 from .deidentify.decisions import read_decisions
 from .deidentify.k_anonymity import Choice
+from .deidentify.own_labels import own_names, write_own_labels
 from .deidentify.policy import Policy, load_policy, with_columns
 from .deidentify.record import deidentification
 from .deidentify.small_groups import suppress, write_small_groups
@@ -209,7 +210,9 @@ def _curate(
         staged = stage_cells(
             opened, treats, run.attributes, handling, partial / "staging", progress
         )
-        record_identifiers(keys, (*vault_identifiers(treated, keys), *burned_in_texts(staged)))
+        found = (*vault_identifiers(treated, keys), *own_names(labels), *burned_in_texts(staged))
+        record_identifiers(keys, found)
+        write_own_labels(keys, labels)
         _write_corpus(partial, run, staged)
     if unfinished.is_dir():
         unfinished.rename(places.quarantine)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .cells import SPLITS
 from .dedupe.exact import Duplicates
+from .deidentify.own_labels import public_labels
 from .deidentify.policy import is_element
 from .deidentify.source_policy import SourcePolicy
 from .manifest import Frozen
@@ -62,7 +63,7 @@ def write_report(
         n_in=len(staged),
         n_out=len(kept),
         dropped=dict(Counter(reason for reason in reasons.tolist() if reason)),
-        labels={found: label for found, label in dict.fromkeys(pairs) if label is not None},
+        labels=public_labels(pairs),
         columns_dropped=tuple(
             dict.fromkeys(
                 t.column

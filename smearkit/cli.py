@@ -346,6 +346,14 @@ def release(
     override: Annotated[
         list[str] | None, typer.Option(help="Gate to override; the card says so. Repeatable.")
     ] = None,
+    public: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="May be published though the source holds it, such as "
+            "the hospital's name. Repeatable.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the two dataset folders of one version; refused unless every gate passes."""
@@ -354,7 +362,7 @@ def release(
     with progress_bars() as progress:
         made = run(
             real, synthetic, report, version, out, name=name, license_id=license_id, vault=vault,
-            overrides=override or (), progress=progress,
+            overrides=override or (), public=public or (), progress=progress,
         )  # fmt: skip
     gates = made.info.gates
     result = {

@@ -74,6 +74,12 @@ def policy_check(
 def audit(
     path: Annotated[Path, typer.Argument(help="A corpus, report or release; or one file.")],
     against: Annotated[Path, typer.Option(help="The vault of what it was made from.")],
+    public: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="Not searched for, being meant to be public. Repeatable."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Search every byte for every identifier that the vault saw; exit status 1 on a hit."""
@@ -86,7 +92,8 @@ def audit(
     if not path.exists():
         raise SmearkitError(f"{path} does not exist; give a corpus, report, release or a file")
     with progress_bars() as progress:
-        scan = scan_for_leaks(path, read_vault(against), progress)
+        vault = read_vault(against)
+        scan = scan_for_leaks(path, vault, progress, published=public or ())
     show_result(scan_result(scan), scan_lines(path, scan), as_json=as_json)
     if not scan.clean:
         raise SystemExit(1)

@@ -5,6 +5,7 @@
     identifiers.jsonl  every identifier the sources showed, with its pseudonym under the present key
     releases.jsonl     which release was made under which key
     decisions.jsonl    what a person decided about quarantined images
+    own_labels.jsonl   the source's own names of labels, and the label that each became
 
 A lost vault never blocks reading a corpus.
 """

@@ -127,9 +127,30 @@ def test_the_gate_says_where_and_not_what(folder: Path, vault: Vault) -> None:
     assert NAME.casefold() not in gate.detail.casefold()
     short_id = vault.pseudonym("subject", NAME)[:8]
     found = f"1 hit(s); first: a subject (short id {short_id}) in published/a.json, content"
-    assert gate.detail == found
+    assert gate.detail == f"{found}. Where it is meant to be public, say so with --public TEXT"
     assert overridden(gate, ["whole"]) == gate
     assert overridden(gate, [LEAK_GATE]).state == "overridden"
+
+
+def test_what_is_declared_public_is_public(folder: Path, vault: Vault) -> None:
+    record_identifiers(vault, [("column hospital", "Saint Quibble Infirmary")])
+    (folder / "a.json").write_text('"made at the Saint Quibble Infirmary"')
+    assert no_identifier([folder], vault).state == "failed"
+    gate = no_identifier([folder], vault, ["Saint Quibble Infirmary"])
+    assert gate.state == "passed"
+    assert gate.detail.endswith("; 1 text(s) were declared public")
+    # All else is still searched for, in the same file as well.
+    (folder / "a.json").write_text(f'"Saint Quibble Infirmary, {NAME}"')
+    assert no_identifier([folder], vault, ["Saint Quibble Infirmary"]).state == "failed"
+
+
+@pytest.mark.parametrize("text", [NAME, f"{NAME} Hospital", f"the {NAME.lower()} ward"])
+def test_a_patient_cannot_be_declared_public(folder: Path, vault: Vault, text: str) -> None:
+    (folder / "a.json").write_text(f'"{NAME}"')
+    gate = no_identifier([folder], vault, [text])
+    assert gate.state == "failed"
+    assert "holds a subject of the source" in gate.detail
+    assert NAME.casefold() not in gate.detail.casefold()
 
 
 def test_without_a_vault_nothing_passes(folder: Path) -> None:

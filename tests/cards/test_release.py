@@ -21,7 +21,7 @@ from curation.cells import SCHEMA
 from curation.corpus import Corpus, load_corpus
 from curation.corpus_writer import shard_name, write_manifest, write_shard
 from curation.curate import CurateConfig, curate
-from curation.deidentify.vault import default_vault
+from curation.deidentify.vault import default_vault, read_vault, record_identifiers
 from curation.errors import (
     CorpusError,
     OutputExistsError,
@@ -360,6 +360,21 @@ def test_an_identifier_in_the_source_name(
     text = refused(corpus, measured=measured, vault=None)
     assert gates_in(text) == {LEAK_GATE}
     assert RECORD_NUMBERS[1] not in text, "the refusal does not repeat it"
+
+
+def test_a_name_that_is_meant_to_be_public(
+    made: Made, report: Path, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    hospital = "Saint Quibble Infirmary"
+    config = CurateConfig(source_name=f"smears of the {hospital}", license="cc0-1.0")
+    corpus = curate([write_export(tmp_path / "export", 8)], tmp_path / "corpus", config)
+    record_identifiers(read_vault(default_vault(corpus.path)), [("site", hospital)])
+    measured = measured_as(report, tmp_path / "r", real=corpus.fingerprint)
+    assert gates_in(refused(corpus, measured=measured, vault=None)) == {LEAK_GATE}
+    done = release(corpus, made.synthetic, measured, "1.0.0", tmp_path / "out", public=[hospital])
+    assert {gate.name: gate.state for gate in done.info.gates}[LEAK_GATE] == "passed"
+    assert hospital in (done.real / "README.md").read_text()
+    assert "1 text(s) were declared public" in (done.real / "README.md").read_text()
 
 
 def test_a_missing_vault(made: Made, refused: Callable[..., str], tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ VERBS = {
     "policy show": set(),
     "policy check": {"--json"},
     "review": {"--vault", "--by", "--port", "--browser", "--no-browser"},
-    "audit": {"--against", "--json"},
+    "audit": {"--against", "--public", "--json"},
     "vault show": {"--json"},
     "vault rotate": {"--json"},
     "deidentify": {"--out", "-o", "--vault", "--text", "--no-text", "--json"},
@@ -53,7 +53,7 @@ VERBS = {
     },
     "release": {
         "--real", "--synthetic", "--report", "--version", "--out", "-o", "--name", "--license",
-        "--vault", "--override", "--json",
+        "--vault", "--override", "--public", "--json",
     },
     "publish": {"--repo", "--dry-run", "--json"},
     "inspect": {"--verify", "--json"},

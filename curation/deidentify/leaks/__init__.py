@@ -7,6 +7,6 @@ pieces.py          what a file is taken apart into, by the openers in openers.py
 """
 
 from .report import Hit, LeftOut, Scan, Unread
-from .scan import scan_for_leaks
+from .scan import NotPublicError, scan_for_leaks
 
-__all__ = ["Hit", "LeftOut", "Scan", "Unread", "scan_for_leaks"]
+__all__ = ["Hit", "LeftOut", "NotPublicError", "Scan", "Unread", "scan_for_leaks"]

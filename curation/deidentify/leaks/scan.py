@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ...errors import SmearkitError
 from ...progress import Progress, silent
 from ..vault import Vault, read_identifiers
 from .collector import Collector
@@ -22,7 +23,13 @@ from .search import Search
 
 _EXPANDS = 20
 """How many times its size a large file may expand to."""
+_PEOPLE = ("subject", "slide")
 OWN_WORD = "a word of the product's own texts"
+DECLARED_PUBLIC = "declared public by the maintainer"
+
+
+class NotPublicError(SmearkitError):
+    """A text that was declared public holds what identifies a patient."""
 
 
 def scan_for_leaks(
@@ -30,19 +37,25 @@ def scan_for_leaks(
 ) -> Scan:
     """Search a file or a folder, every byte of every file, for the vault's identifiers.
 
-    `published` are texts that the maintainer chose to publish, such as the source's name: what
-    they hold is left out of the search, and counted.
+    `published` are texts that the maintainer declared public, such as a hospital's name: what they
+    hold is left out of the search, and counted.
 
-    Raises: VaultError where the vault's identifiers cannot be read.
+    Raises: VaultError where the vault's identifiers cannot be read; NotPublicError where
+    `published` holds what identifies a patient.
     """
     entries = list(_entries(path))
     wanted = sort_identifiers(read_identifiers(vault))
     search = Search(wanted, sum(size for _, size in entries))
     known = search.searched()
-    for text in (own_text(), *published):
+    search.leave_out(own_text())
+    unsaid = search.searched()
+    own = Counter((wanted.identifiers[o][0], OWN_WORD) for o in known - unsaid)
+    for text in published:
         search.leave_out(text)
     searched = search.searched()
-    own = Counter((wanted.identifiers[o][0], OWN_WORD) for o in known - searched)
+    declared = [wanted.identifiers[owner] for owner in sorted(unsaid - searched)]
+    _refuse_people(declared, vault)
+    own.update((kind, DECLARED_PUBLIC) for kind, _ in declared)
     collector = Collector(search, vault)
     files = 0
     for number, (entry, _) in enumerate(entries):
@@ -61,6 +74,15 @@ def scan_for_leaks(
         left_out_why=tuple(sorted(LeftOut(k, why, n) for (k, why), n in left_out.items())),
         text_only=tuple(sorted(LeftOut(k, "too short", n) for k, n in search.text_only().items())),
     )
+
+
+def _refuse_people(declared: Sequence[tuple[str, str]], vault: Vault) -> None:
+    for kind, value in declared:
+        if kind in _PEOPLE or kind.startswith("dicom:Patient"):
+            raise NotPublicError(
+                f"what was declared public holds a {kind} of the source (short id "
+                f"{vault.pseudonym(kind, value)[:8]}), and a person's identifier cannot be public"
+            )
 
 
 def _entries(path: Path) -> Iterator[tuple[Path, int]]:
