@@ -18,10 +18,13 @@ LEAST_CELLS = 30
 """An acquisition, and a class, of fewer cells has no spread of its own."""
 
 LEAST_FOR_LEVEL = 10
-"""An acquisition of fewer cells has no level of its own either."""
+"""An acquisition, and a class, of fewer cells has no level of its own either."""
 
 _FENCE = 3.0
 """Standard deviations from what is usual to the threshold."""
+
+_TAIL = 2.0
+"""A tail may make the spread so much wider than the bulk of the cells, and no more."""
 
 _ANY = "any"
 
@@ -138,8 +141,8 @@ def _judge(check: Check, raw: Raw, groups: _Groups) -> _Judged:
 
 
 def _usual_labels(groups: _Groups) -> Ids:
-    """Return the class of each cell, with classes of few cells taken together."""
-    return np.where(groups.label_sizes[groups.label] >= LEAST_CELLS, groups.label + 1, 0)
+    """Return the class of each cell from 1, with 0 for all classes too small to have a level."""
+    return np.where(groups.label_sizes[groups.label] >= LEAST_FOR_LEVEL, groups.label + 1, 0)
 
 
 def _without_usual(values: Values, groups: _Groups, labels: Ids) -> Values:
@@ -159,7 +162,8 @@ def _without_usual(values: Values, groups: _Groups, labels: Ids) -> Values:
 
 def _scales(check: Check, distance: Values, groups: _Groups, labels: Ids) -> Values:
     """Return the usual spread for each cell: of its class, or its acquisition, or everywhere."""
-    spread = folded_scales if check.two_sided else partial(upper_scales, common=check.common)
+    scales = folded_scales if check.two_sided else upper_scales
+    spread = partial(scales, tail=1.0 if check.common else _TAIL)
     # Cells without a level of their own lie wider than those that have one.
     tier = groups.own_level[groups.acquisition].astype(np.int64)
     own = groups.own_spread[groups.acquisition]
@@ -168,7 +172,7 @@ def _scales(check: Check, distance: Values, groups: _Groups, labels: Ids) -> Val
     if not check.by_label:
         return scale
     classes = spread(distance, labels, len(groups.names) + 1)
-    return np.where(labels > 0, classes[labels], scale)
+    return np.where(groups.label_sizes[groups.label] >= LEAST_CELLS, classes[labels], scale)
 
 
 def _compared(check: Check, judged: _Judged, groups: _Groups) -> _Judged:

@@ -19,6 +19,9 @@ _STEP = 40.0
 _LEAST_STAIN = 0.12
 """What noise of the background stays below."""
 
+_OF_CORE = 0.5
+"""Of the stain in the middle: beside a small platelet, red cells would be told from the ground."""
+
 _LEAST_AREA = 1 / 1500
 """Share of the picture: a smaller spot is no cell. A platelet in a wide field has 1/300."""
 
@@ -56,7 +59,7 @@ def find_cell(stain: Stain) -> FoundCell:
 
     smooth = np.maximum(np.asarray(cv2.blur(stain, (3, 3)), np.float32), 0)
     core = _core(smooth)
-    mask = _stained(smooth)
+    mask = _stained(smooth, _OF_CORE * core)
     area = np.count_nonzero(mask)
     if area < _LEAST_AREA * mask.size:
         return FoundCell(core=core)
@@ -78,13 +81,13 @@ def find_cell(stain: Stain) -> FoundCell:
     )
 
 
-def _stained(smooth: Stain) -> Mask:
-    """Return what is stained more than the rest, 1 or 0."""
+def _stained(smooth: Stain, least: float) -> Mask:
+    """Return what is stained more than the rest, and at least so much, 1 or 0."""
     import cv2
 
     levels = np.minimum(smooth * _STEP, 255).astype(np.uint8)
     threshold, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    dark = (levels > max(threshold, _LEAST_STAIN * _STEP)).astype(np.uint8)
+    dark = (levels > max(threshold, _STEP * max(_LEAST_STAIN, least))).astype(np.uint8)
     # Rims of red cells, bright and dark by diffraction, are thin.
     return np.asarray(cv2.morphologyEx(dark, cv2.MORPH_OPEN, _square(_RIM_PX)), np.uint8)
 

@@ -37,25 +37,24 @@ def medians(values: Values, groups: Groups, count: int) -> Values:
     return group_quantiles(values, groups, count, (0.5,))[:, 0]
 
 
-def upper_scales(values: Values, groups: Groups, count: int, *, common: bool = False) -> Values:
+def upper_scales(values: Values, groups: Groups, count: int, *, tail: float) -> Values:
     """Return (count,) spreads above the median, as a standard deviation; NaN where empty.
 
-    From the upper half alone, since a tail of faults or a skew has one side; the larger of what
-    the quartile and the ninth decile say, so that a heavy but usual tail counts as usual; with
-    `common`, where such a tail may be faults, the quartile alone.
+    From the upper half alone, since faults or a skew make one side longer. The quartile says it;
+    the ninth decile may make it up to `tail` times that: a tail may be usual, or may be faults.
     """
     middle, quartile, decile = group_quantiles(values, groups, count, (0.5, 0.75, 0.9)).T
-    if common:
-        return np.asarray((quartile - middle) / _QUARTILE)
-    return np.asarray(
-        np.maximum((quartile - middle) / _QUARTILE, (decile - middle) / _NINTH_DECILE)
-    )
+    return _with_tail((quartile - middle) / _QUARTILE, (decile - middle) / _NINTH_DECILE, tail)
 
 
-def folded_scales(values: Values, groups: Groups, count: int) -> Values:
+def folded_scales(values: Values, groups: Groups, count: int, *, tail: float) -> Values:
     """Return (count,) spreads of distances from 0, as a standard deviation; NaN where empty."""
     middle, high = group_quantiles(values, groups, count, (0.5, 0.8)).T
-    return np.asarray(np.maximum(middle / _QUARTILE, high / _NINTH_DECILE))
+    return _with_tail(middle / _QUARTILE, high / _NINTH_DECILE, tail)
+
+
+def _with_tail(bulk: Values, wide: Values, tail: float) -> Values:
+    return np.asarray(np.maximum(bulk, np.minimum(wide, tail * bulk)))
 
 
 def polish(values: Values, rows: Groups, columns: Groups, shape: tuple[int, int]) -> Values:
