@@ -33,6 +33,7 @@ Folder = Callable[..., Path]
 Cell = Callable[..., Image.Image]
 Encoded = Callable[..., bytes]
 WHO = b"Quillfeather"
+FIRST_SEED = 100
 _OTHER_FACE = Image.new("RGB", (32, 32), (255, 0, 0))
 
 
@@ -93,22 +94,35 @@ BAD: dict[str, tuple[str | None, Callable[[Cell, Encoded, int], bytes]]] = {
 """File name -> why it is quarantined, or None where its pixels are released; and its maker."""
 
 
+@pytest.fixture(scope="module")
+def bad(cell: Cell, encoded: Encoded) -> dict[str, bytes]:
+    """The bad files by name."""
+    made = enumerate(BAD.items(), start=FIRST_SEED)
+    return {name: make(cell, encoded, seed) for seed, (name, (_, make)) in made}
+
+
 @pytest.fixture
-def source(class_folders: Folder, cell: Cell, encoded: Encoded) -> Path:
+def source(class_folders: Folder, bad: dict[str, bytes]) -> Path:
     """Ten good cells, and one of each bad kind among them."""
     root = class_folders(MO=6, BA=4)
-    for number, (name, (_, make)) in enumerate(BAD.items()):
-        (root / "MO" / f"{WHO.decode()}_{name}").write_bytes(make(cell, encoded, 100 + number))
+    for name, data in bad.items():
+        (root / "MO" / f"{WHO.decode()}_{name}").write_bytes(data)
     return root
 
 
 @pytest.fixture
-def nothing_written(tmp_path: Path, source: Path) -> Callable[[], None]:
+def good(class_folders: Folder) -> Path:
+    """Four good cells alone."""
+    return class_folders(MO=2, BA=2)
+
+
+@pytest.fixture
+def nothing_written(tmp_path: Path, good: Path) -> Callable[[], None]:
     """A check that a run left nothing beside the source and the vault."""
 
     def check() -> None:
         left = {path.name for path in tmp_path.iterdir()}
-        assert left <= {source.name, "c-vault"}, left
+        assert left <= {good.name, "c-vault"}, left
 
     return check
 
@@ -142,7 +156,7 @@ def test_one_run_over_all_of_them(
             data = (tmp_path / "c-quarantine" / file).read_bytes()
             assert data == (source / name).read_bytes()
     released = list(corpus.images(list(manifest.splits)))
-    for seed in (100, 101):
+    for seed in (FIRST_SEED, FIRST_SEED + 1):
         pixels = decode_rgb(encoded(cell(seed)))
         assert any(np.array_equal(decode_rgb(data), pixels) for data in released)
     red = np.asarray(_OTHER_FACE)[0, 0]
@@ -162,39 +176,39 @@ def test_what_is_planted_here_would_be_seen(source: Path, tmp_path: Path) -> Non
 
 
 def test_a_link_out_of_the_source(
-    source: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path,
+    good: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path,
     nothing_written: Callable[[], None], cell: Cell, encoded: Encoded,
 ) -> None:  # fmt: skip
     outside = tmp_path_factory.mktemp("elsewhere") / f"{WHO.decode()}.jpg"
     outside.write_bytes(encoded(cell(200)))
-    (source / "MO" / "link.jpg").symlink_to(outside)
+    (good / "MO" / "link.jpg").symlink_to(outside)
     with pytest.raises(SourceError, match="is a link that leads out") as error:
-        curate([source], tmp_path / "c")
+        curate([good], tmp_path / "c")
     assert WHO.decode() not in str(error.value)
     nothing_written()
 
 
-@pytest.mark.parametrize("size", [0, 1, 16, 31, 33, 64])
+@pytest.mark.parametrize("size", [0, 31, 33, 64])
 def test_a_key_of_the_wrong_length(
-    size: int, source: Path, tmp_path: Path, nothing_written: Callable[[], None]
+    size: int, good: Path, tmp_path: Path, nothing_written: Callable[[], None]
 ) -> None:
     vault = open_vault(tmp_path / "c-vault")
     (vault.path / "key").write_text("ab" * size)
     with pytest.raises(VaultError, match=f"a key of {size} bytes; expected 32"):
-        curate([source], tmp_path / "c")
+        curate([good], tmp_path / "c")
     nothing_written()
     assert (vault.path / "key").read_text() == "ab" * size, "it is not replaced by another"
 
 
 @pytest.mark.parametrize("place", ["file/v", "file"])
 def test_a_vault_that_cannot_be_made(
-    place: str, source: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory,
+    place: str, good: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory,
     nothing_written: Callable[[], None],
 ) -> None:  # fmt: skip
     folder = tmp_path_factory.mktemp("vaults")
     (folder / "file").write_text("in the way")
     with pytest.raises(VaultError, match="cannot be made or read: "):
-        curate([source], tmp_path / "c", vault=folder / place)
+        curate([good], tmp_path / "c", vault=folder / place)
     nothing_written()
     assert [path.name for path in folder.iterdir()] == ["file"]
 

@@ -49,7 +49,7 @@ TEXT_TAGS = sorted(
 )  # fmt: skip
 VRS = ("LO", "PN", "UT", "CS", "UN", "OB", "UI", "SH", "LT")
 FEW = settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DAMAGE_FREE = [case for case in (mutated(0, number) for number in range(150)) if not case.damaged]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(1, 2**32 - 1), number=st.integers(0, 2**32 - 1))
 def test_whatever_comes_in(seed: int, number: int) -> None:
     outcome, _ = check(mutated(seed, number))

@@ -173,7 +173,7 @@ def found(kind: str, value: str, carrier: Carrier, data: bytes) -> bool:
         return any(hit.kind == kind for hit in scan.hits)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plantings())
 def test_found_however_it_is_written(planting: tuple[str, str, Carrier, list[str], bytes]) -> None:
     kind, value, carrier, chain, data = planting

@@ -237,7 +237,7 @@ PLANTED = [carrier.plant(NAME.encode()) for carrier in CARRIERS]
 
 
 # The same examples each time: a fault of the Parquet library itself would end the whole run.
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.sampled_from(PLANTED),
     st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=4)), max_size=6),

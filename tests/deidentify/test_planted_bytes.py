@@ -228,7 +228,7 @@ def plant_element(dataset: Dataset, place: str, text: str) -> None:
     dataset[name] = DataElement(name, vr, text, validation_mode=pydicom_config.IGNORE)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(place=st.sampled_from(REMOVED), text=ANY_TEXT)
 def test_no_element_that_goes_leaves_a_trace(place: str, text: str) -> None:
     dataset, other = header(), header()
@@ -241,7 +241,7 @@ def test_no_element_that_goes_leaves_a_trace(place: str, text: str) -> None:
 PRIVATE = (0x00091001, 0x00110010, 0x50000022, 0x50003000, 0x60000022, 0x60003000, 0xFFFCFFFC)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(place=st.sampled_from(PRIVATE), vr=st.sampled_from(["OB", "UN", "LO", "UT"]), raw=ANY_BYTES)
 def test_no_private_element_leaves_a_trace(place: int, vr: str, raw: bytes) -> None:
     dataset = header()
@@ -255,7 +255,7 @@ def test_no_private_element_leaves_a_trace(place: int, vr: str, raw: bytes) -> N
 
 COLUMNS = tuple(dropped_columns())
 # Not shrunk: a run takes a tenth of a second, and a short text says no more than a long one.
-A_RUN = settings(max_examples=6, deadline=None, phases=[Phase.generate])
+A_RUN = settings(max_examples=4, deadline=None, phases=[Phase.generate])
 NAMES_OF_FILES = st.text(
     st.characters(codec="utf-8", exclude_characters="/\\\x00", exclude_categories=["Cc", "Zs"]),
     min_size=1, max_size=50,

@@ -98,12 +98,12 @@ def outcome(path: Path, box: Box) -> NDArray[np.uint8] | ImageError:
 
 def refused(path: Path, reason: str, match: str, box: Box = (0, 0, 9, 9),
             limits: Limits = LIMITS) -> None:  # fmt: skip
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ImageError, match=match) as caught:
         region(path, box, limits)
     assert caught.value.reason == reason
     assert NAME not in str(caught.value)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @settings(max_examples=40, deadline=None,
@@ -439,10 +439,10 @@ def test_bombs_in_tiles(tmp_path: Path) -> None:
     deflated = zlib.compress(bytes(100_000_000), 9)
     assert len(deflated) < 256 * 256 * 3 * 4
     tiles_of(path, deflated, "adobe_deflate")
-    started = time.monotonic()
+    started = time.process_time()
     found = outcome(path, (0, 0, 9, 9))
     assert isinstance(found, ImageError) or found.shape == (9, 9, 3)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
     out = io.BytesIO()
     Image.fromarray(smear()[:256, :256]).save(out, "JPEG")
     honest = out.getvalue()
