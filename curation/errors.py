@@ -7,6 +7,7 @@ SmearkitError                the work was refused or failed with a named reason 
 ├── CorpusError              a corpus directory is not whole, or not readable by this version
 ├── OutputExistsError        something already stands at `--out`
 ├── VaultError               the vault cannot be made or read
+├── EngineError              a worker of the engine failed, or the engine cannot be used
 ├── PolicyError              the de-identification policy refuses, or cannot be read
 ├── GeneratorError           a generator folder cannot be used
 ├── MeasurementError         a measurement cannot be made from what was given
@@ -47,6 +48,10 @@ class OutputExistsError(SmearkitError):
 
 class VaultError(SmearkitError):
     """The vault cannot be made or read."""
+
+
+class EngineError(SmearkitError):
+    """A worker of the engine failed, or the engine cannot be used."""
 
 
 class PolicyError(SmearkitError):

@@ -19,22 +19,36 @@ _ID_HEX = 8
 
 
 @dataclass(frozen=True, slots=True)
-class _Naming:
+class Naming:
+    """How files are named: by which salt, or by their names."""
+
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     show: bool = False
 
 
-_naming: ContextVar[_Naming] = ContextVar("naming", default=_Naming())  # noqa: B039 - frozen
+_naming: ContextVar[Naming] = ContextVar("naming", default=Naming())  # noqa: B039 - frozen
 
 
 @contextmanager
 def naming(*, show: bool) -> Iterator[None]:
     """Name files by a new salt inside the block, or show their names."""
-    token = _naming.set(_Naming(show=show))
+    with naming_as(Naming(show=show)):
+        yield
+
+
+@contextmanager
+def naming_as(how: Naming) -> Iterator[None]:
+    """Name files inside the block as another process does, that sent its `present_naming()`."""
+    token = _naming.set(how)
     try:
         yield
     finally:
         _naming.reset(token)
+
+
+def present_naming() -> Naming:
+    """Return how files are named now."""
+    return _naming.get()
 
 
 def file_words(path: Path | str, position: int | None = None) -> str:

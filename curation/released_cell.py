@@ -58,8 +58,11 @@ class CellMaker:
         # The cells of a field follow each other: its text is searched for once.
         self._field: tuple[Pixels, Look] | None = None
 
-    def row(self, cell: RawCell) -> dict[str, Any]:
-        """Return the staged row of a cell; a bad image only costs its row."""
+    def row(self, cell: RawCell) -> tuple[dict[str, Any], ReleasedImage | None]:
+        """Return the staged row of a cell, and its image where it can be used.
+
+        A bad image only costs its row.
+        """
         how = self._handling
         label = how.labels.get(cell.label)
         reason, detail = cell.problem or "", ""
@@ -75,12 +78,13 @@ class CellMaker:
                 reason = NOT_ALLOWED
             except ImageError as error:
                 reason, detail = error.reason, error.detail
-        return {
+        row = {
             "label": label, "label_found": cell.label, "subject": fields.subject,
             "slide": fields.slide, "site": fields.site, "reason": reason, "detail": detail,
             "field": cell.cut_from.name if cell.cut_from else None,
             **_image_columns(seen), **_text_columns(seen, cell), **fields.attributes,
         }  # fmt: skip
+        return row, seen.image if seen and not reason else None
 
     def _look(self, cell: RawCell, image: ReleasedImage) -> _Seen:
         decision = self._decision(cell, image)

@@ -1,16 +1,27 @@
-"""The first pass of `curate`: each source image once, into staging files that can be mapped."""
+"""The first pass of `curate`: each source image once, into staging files that can be mapped.
+
+A chunk is a run of cells of one source and becomes one file, whoever makes it and whenever.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from .cells import Attribute
 from .deidentify.treat import Treat
+from .engine import chosen_engine, run_chunks
+from .glance import Glance, glance, side_by_side
+from .measures import MEASURED, measured_columns
+from .private_names import Naming, naming_as, present_naming
 from .progress import Progress
 from .released_cell import CellMaker, Handling
 from .sources import Source
@@ -39,10 +50,23 @@ _STAGED = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class StageJob:
+    """Everything that a worker needs to make any chunk. Private: it holds the vault's key."""
+
+    sources: Sequence[Source]
+    treats: Sequence[Treat]
+    attributes: Sequence[Attribute]
+    handling: Handling
+    folder: Path
+    chunk_rows: int
+    naming: Naming = field(default_factory=present_naming)
+
+
 def staging_schema(attributes: Sequence[Attribute]) -> pa.Schema:
-    """Return the schema of staged rows, with the columns that the policy adds."""
+    """Return the schema of staged rows: what is measured, and the columns that the policy adds."""
     added = [(a.name, pa.float64() if a.is_number else pa.string()) for a in attributes]
-    return pa.schema([*_STAGED, *added])
+    return pa.schema([*pa.schema(_STAGED), *MEASURED, *pa.schema(added)])
 
 
 def stage_cells(
@@ -52,31 +76,96 @@ def stage_cells(
     handling: Handling,
     folder: Path,
     progress: Progress,
+    *,
+    engine: str = "local",
+    workers: int | None = None,
 ) -> StagedRows:
     """Turn every source image into what may be released; chunks that are there are not made again.
 
-    Raises: SmearkitError from the sources; a bad image only costs its row.
+    Raises: SmearkitError from the sources and the engine; a bad image only costs its row.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    schema = staging_schema(attributes)
-    makers = [CellMaker(handling, treat) for treat in treats]
+    place = _staging_folder(folder)
+    job = StageJob(sources, treats, attributes, handling, place, CHUNK_ROWS)
+    files = [_staging_file(job.folder, number) for number in range(chunk_count(job))]
+    missing = [number for number, file in enumerate(files) if not file.exists()]
     total = sum(len(source) for source in sources)
-    files = []
-    done = 0
-    for number, (which, start, stop) in enumerate(_chunks(sources)):
-        path = folder / f"{number:06d}.arrow"
-        files.append(path)
-        if not path.exists():
-            progress("curate", done, total)
-            rows = []
-            for cell in sources[which].read(start, stop):
-                rows.append(makers[which].row(cell))
-                if len(rows) % 64 == 0:
-                    progress("curate", done + len(rows), total)
-            write_rows(path, pa.Table.from_pylist(rows, schema=schema))
-        done += stop - start
+    done = total - sum(_chunk(job, number).rows for number in missing)
+    progress("curate", done, total)
+
+    def finished(number: int) -> None:
+        nonlocal done
+        done += _chunk(job, number).rows
         progress("curate", done, total)
+
+    def seen(rows: int) -> None:
+        progress("curate", done + rows, total)
+
+    work = partial(stage_chunk, job)
+    if chosen_engine(engine, len(missing), workers) == "local":
+        work = partial(work, seen=seen)
+    run_chunks(work, missing, engine, workers=workers, finished=finished)
     return StagedRows(files)
+
+
+def _staging_folder(folder: Path) -> Path:
+    """Return the folder for staging files: the one that an interrupted run left, or a new one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = sorted(entry for entry in folder.iterdir() if entry.is_dir())
+    # Named by chance: a worker that outlives a killed run must not write into another run's.
+    place = found[0] if found else folder / secrets.token_hex(4)
+    place.mkdir(exist_ok=True)
+    return place.resolve()
+
+
+def _unseen(rows: int) -> None:
+    pass
+
+
+def stage_chunk(job: StageJob, number: int, *, seen: Callable[[int], None] = _unseen) -> None:
+    """Make one staging file, whole or not at all, unless it is there.
+
+    `seen` hears now and then how many of its cells are done.
+
+    Raises: SmearkitError from the source; a bad image only costs its row.
+    """
+    path = _staging_file(job.folder, number)
+    if path.exists():
+        return
+    chunk = _chunk(job, number)
+    maker = CellMaker(job.handling, job.treats[chunk.source])
+    rows: list[dict[str, Any]] = []
+    usable: list[int] = []
+    glances: list[Glance] = []
+    with naming_as(job.naming):
+        for cell in job.sources[chunk.source].read(chunk.start, chunk.stop):
+            row, image = maker.row(cell)
+            if image is not None and len(MEASURED):
+                usable.append(len(rows))
+                glances.append(glance(image))
+            rows.append(row)
+            if len(rows) % 64 == 0:
+                seen(len(rows))
+    schema = staging_schema(job.attributes)
+    table = pa.Table.from_pylist(rows, schema=schema)
+    write_rows(path, _with_measures(table, _measured(glances, usable, len(rows))))
+
+
+def _measured(glances: Sequence[Glance], usable: Sequence[int], rows: int) -> dict[str, pa.Array]:
+    """Return the measured columns of all rows of a chunk, null where a row cannot be used."""
+    if not glances:
+        return {}
+    position = np.full(rows, -1, np.int64)
+    position[usable] = np.arange(len(usable))
+    places = pa.array(position, mask=position < 0)
+    columns = measured_columns(side_by_side(glances))
+    return {name: column.take(places) for name, column in columns.items()}
+
+
+def _with_measures(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
+    for name, column in columns.items():
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, table.schema.field(at), column)
+    return table
 
 
 def locate(sources: Sequence[Source], position: int) -> tuple[Source, int]:
@@ -86,7 +175,34 @@ def locate(sources: Sequence[Source], position: int) -> tuple[Source, int]:
     return sources[number], position - (ends[number] - len(sources[number]))
 
 
-def _chunks(sources: Sequence[Source]) -> Iterator[tuple[int, int, int]]:
-    for which, source in enumerate(sources):
-        for start in range(0, len(source), CHUNK_ROWS):
-            yield which, start, min(start + CHUNK_ROWS, len(source))
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """A run of cells of one source, which is given by its number."""
+
+    source: int
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> int:
+        return self.stop - self.start
+
+
+def chunk_count(job: StageJob) -> int:
+    """Return how many staging files a job makes."""
+    return sum(-(-len(source) // job.chunk_rows) for source in job.sources)
+
+
+def _chunk(job: StageJob, number: int) -> _Chunk:
+    before = 0
+    for which, source in enumerate(job.sources):
+        count = -(-len(source) // job.chunk_rows)
+        if number < before + count:
+            start = (number - before) * job.chunk_rows
+            return _Chunk(which, start, min(start + job.chunk_rows, len(source)))
+        before += count
+    raise IndexError(f"chunk {number} of {before}")
+
+
+def _staging_file(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.arrow"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ class StagedRows:
 
 def write_rows(path: Path, table: pa.Table) -> None:
     """Write rows as one staging file, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
+    # A name of its own: an engine may have two workers make one file, and both are right.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp")
     with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
     temporary.replace(path)
