@@ -14,7 +14,7 @@ from functools import cache
 
 from .errors import UnknownLabelError
 
-VOCABULARY_VERSION = 1
+VOCABULARY_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ CELL_TYPES: tuple[CellType, ...] = (
              ("PLT", "platelets", "thrombocyte", "thrombocytes")),
     CellType("giant_platelet", "platelet", None, None, ("giant thrombocyte", "giant platelets")),
     CellType("erythrocyte", "erythrocyte", "CL:0000232", None,
-             ("RBC", "red blood cell", "erythrocytes")),
+             ("RBC", "RBCs", "red blood cell", "red blood cells", "erythrocytes")),
     CellType("reticulocyte", "erythrocyte", "CL:0000558", None, ("RET", "reticulocytes")),
     CellType("lymphocyte_reactive", "lymphocyte", None, "13046-8",
              ("LYA", "variant lymphocyte", "atypical lymphocyte", "reactive lymphocyte",
@@ -81,6 +81,10 @@ CELL_TYPES: tuple[CellType, ...] = (
     CellType("schistocyte", "erythrocyte", None, None, ("schistocytes", "fragmentocyte")),
     CellType("spherocyte", "erythrocyte", None, None, ("spherocytes",)),
     CellType("artefact", "artefact", None, None, ("ART", "artifact", "artefacts", "artifacts")),
+    # Since version 2: detection sets such as BCCD tell white cells only from red ones.
+    CellType("leukocyte_unspecified", "leukocyte", "CL:0000738", None,
+             ("WBC", "WBCs", "leukocyte", "leukocytes", "leucocyte", "leucocytes",
+              "white blood cell", "white blood cells")),
 )  # fmt: skip
 
 LABELS: tuple[str, ...] = tuple(cell.name for cell in CELL_TYPES)

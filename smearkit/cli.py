@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -76,6 +76,10 @@ def curate(
     box_margin: Annotated[
         float | None, typer.Option(help="With --boxes: margin, as a share of the longer side.")
     ] = None,
+    box_edge: Annotated[
+        Literal["drop", "clip", "pad"],
+        typer.Option(help="With --boxes: drop cells that the field's edge cuts, clip or pad."),
+    ] = "drop",
     reencode: Annotated[
         bool | None, typer.Option("--reencode", help="Encode JPEG anew too, as PNG.")
     ] = None,
@@ -131,7 +135,7 @@ def curate(
         raise typer.BadParameter("--boxes goes with one source: the folder of fields")
     given: list[str | Source] = list(sources)
     if boxes is not None:
-        given = [open_boxes(Path(sources[0]), boxes, margin=box_margin or 0.0)]
+        given = [open_boxes(Path(sources[0]), boxes, margin=box_margin or 0.0, edge=box_edge)]
     with progress_bars() as progress:
         corpus = run(
             given, out, config, policy=load_policy(policy), vault=vault, quarantine=quarantine,

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +19,7 @@ from ..errors import ImageError
 from ..pixels import Limits, Pixels
 from .box_plan import Part, PlannedCell, plan_parts
 from .boxes import Box, box_rows
-from .crops import CropRules, crop_window, place_problem
+from .crops import CropRules, Edge, clipped, crop_window, cut_out, place_problem
 from .fields import FIELD, Field, field_files, match_files, read_field, read_slide_region
 from .image_files import Picture, file_identifiers, files_identity
 from .source import CutFrom, RawCell, distinct_values
@@ -108,9 +107,9 @@ class BoxSource:
         if problem is not None:
             return self._without_image(part.place, cell, problem)
         window = crop_window(cell.box, shown.width, shown.height, self.rules)
-        left, top, right, bottom = _moved(window, -shown.left, -shown.top)
-        crop = np.ascontiguousarray(shown.pixels[top:bottom, left:right])
-        cut_from = CutFrom(part.place.name, shown.pixels, (left, top, right, bottom))
+        place = _moved(window, -shown.left, -shown.top)
+        crop = cut_out(shown.pixels, place)
+        cut_from = CutFrom(part.place.name, shown.pixels, place)
         return replace(self._without_image(part.place, cell, None), pixels=crop, cut_from=cut_from)
 
     def _without_image(self, place: Field, cell: PlannedCell, problem: str | None) -> RawCell:
@@ -144,7 +143,7 @@ def open_boxes(
     margin: float = 0.0,
     square: bool = False,
     min_box_px: int = 16,
-    edge: Literal["drop", "keep"] = "drop",
+    edge: Edge = "drop",
     limits: Limits | None = None,
 ) -> BoxSource:
     """Open fields or slides (a folder, or one file) with a table of boxes as a source of cells.
@@ -171,7 +170,7 @@ def _show(part: Part, rules: CropRules, limits: Limits) -> _Shown | str:
             return _Shown(pixels, 0, 0, pixels.shape[1], pixels.shape[0])
         width, height = place.size
         windows = [
-            crop_window(cell.box, width, height, rules)
+            clipped(crop_window(cell.box, width, height, rules), width, height)
             for cell in part.cells
             if cell.problem is None
         ]

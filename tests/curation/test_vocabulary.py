@@ -27,9 +27,10 @@ def test_the_order_is_frozen() -> None:
         "lymphoblast", "blast_unspecified", "erythroblast", "plasma_cell", "platelet",
         "giant_platelet", "erythrocyte", "reticulocyte", "lymphocyte_reactive",
         "lymphocyte_large_granular", "prolymphocyte", "hairy_cell", "smudge_cell", "sickle_cell",
-        "target_cell", "schistocyte", "spherocyte", "artefact",
+        "target_cell", "schistocyte", "spherocyte", "artefact", "leukocyte_unspecified",
     )  # fmt: skip
     assert LABEL_IDS["artefact"] == 31
+    assert LABEL_IDS["leukocyte_unspecified"] == 32
 
 
 def test_no_name_means_two_labels() -> None:
@@ -64,6 +65,8 @@ def test_ids_are_well_formed_and_traps_are_avoided() -> None:
         ("MMZ", "metamyelocyte"), ("MYB", "myelocyte"), ("MYO", "myeloblast"),
         ("PMO", "promyelocyte"), ("PLM", "plasma_cell"), ("HAC", "hairy_cell"),
         ("ART", "artefact"), ("BLA", "blast_unspecified"), ("LYT", "lymphocyte"),
+        # BCCD
+        ("WBC", "leukocyte_unspecified"), ("RBC", "erythrocyte"), ("Platelets", "platelet"),
         # as people write them
         ("Segmented Neutrophils", "neutrophil_segmented"), ("  plasma-cell ", "plasma_cell"),
         ("Large.granular_lymphocyte", "lymphocyte_large_granular"), ("Basophils", "basophil"),
