@@ -6,18 +6,15 @@ taking a decision back is a line too. So the file tells who decided what, and wh
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Literal, Self
+from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field, ValidationError, field_validator, model_validator
 
 from ..errors import VaultError
 from ..manifest import Frozen
+from .ledger import append_line, read_lines
 from .quarantine_entry import ENTRY_ID, Box
 
 DECISIONS_NAME = "decisions.jsonl"
@@ -53,15 +50,8 @@ def record_decision(vault_dir: Path, decision: Decision) -> None:
 
     Raises: VaultError where the vault is missing or cannot be written.
     """
-    path = vault_dir / DECISIONS_NAME
-    is_new = not path.exists()
-    with _vault_errors(path), _locked(path) as file:
-        _cut_torn_line(file)
-        file.write(decision.model_dump_json(exclude_none=True).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-        if is_new:
-            _sync_directory(vault_dir)
+    line = decision.model_dump_json(exclude_none=True).encode()
+    append_line(vault_dir / DECISIONS_NAME, line)
 
 
 def read_decisions(vault_dir: Path) -> dict[str, Decision]:
@@ -72,7 +62,7 @@ def read_decisions(vault_dir: Path) -> dict[str, Decision]:
     Raises: VaultError where a whole line is damaged, or the file cannot be read.
     """
     found: dict[str, Decision] = {}
-    for number, line in enumerate(_lines(vault_dir)[0], start=1):
+    for number, line in enumerate(read_lines(vault_dir / DECISIONS_NAME)[0], start=1):
         decision = _parse_decision(line, number)
         found.pop(decision.id, None)  # so that the order is that of the last decisions
         if decision.action != "undecided":
@@ -85,23 +75,13 @@ def torn_line(vault_dir: Path) -> str | None:
 
     Raises: VaultError where the file cannot be read.
     """
-    lines, torn = _lines(vault_dir)
+    lines, torn = read_lines(vault_dir / DECISIONS_NAME)
     if not torn:
         return None
     return (
         f"{DECISIONS_NAME}, line {len(lines) + 1}: a crash left half a decision, which does not "
         "count. Next: decide about that image again"
     )
-
-
-def _lines(vault_dir: Path) -> tuple[list[bytes], bytes]:
-    """Return the whole lines, and what stands after the last of them."""
-    path = vault_dir / DECISIONS_NAME
-    with _vault_errors(path):
-        if not path.exists():
-            return [], b""
-        *lines, torn = path.read_bytes().split(b"\n")
-    return lines, torn
 
 
 def _parse_decision(line: bytes, number: int) -> Decision:
@@ -113,42 +93,3 @@ def _parse_decision(line: bytes, number: int) -> Decision:
         where = ".".join(str(part) for part in found["loc"]) or "the whole line"
         message = f"{DECISIONS_NAME}, line {number}, at {where}: {found['msg']}"
     raise VaultError(f"{message}. Next: restore the vault from a copy, or remove that line")
-
-
-@contextmanager
-def _vault_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise VaultError(
-            f"{path.name} in the vault cannot be read or written: {error.strerror}. "
-            "Next: check that the vault is there, yours, and on a disk with space"
-        ) from error
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[IO[bytes]]:
-    # Through no link: whoever could plant one would have decisions written elsewhere.
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-    with os.fdopen(os.open(path, flags, 0o600), "a+b") as file:
-        # Two pages, or two runs, may decide at once; the lock dies with the descriptor.
-        fcntl.flock(file, fcntl.LOCK_EX)
-        os.fchmod(file.fileno(), 0o600)
-        yield file
-
-
-def _cut_torn_line(file: IO[bytes]) -> None:
-    if file.seek(0, os.SEEK_END) == 0:
-        return
-    file.seek(-1, os.SEEK_END)
-    if file.read(1) != b"\n":
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -98,7 +98,7 @@ def test_it_is_on_the_disk_before_it_is_confirmed(
     def fsync(handle: int) -> None:
         synced.append(os.fstat(handle).st_size)
 
-    monkeypatch.setattr("curation.deidentify.decisions.os.fsync", fsync)
+    monkeypatch.setattr("curation.deidentify.ledger.os.fsync", fsync)
     record_decision(tmp_path, decision())
     assert synced[0] == (tmp_path / DECISIONS_NAME).stat().st_size
     assert len(synced) == 2, "the folder, too, where the file is new"
@@ -143,7 +143,7 @@ def test_a_full_disk_is_a_named_error_and_nothing_is_lost(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("curation.deidentify.decisions.os.fsync", full)
+        patch.setattr("curation.deidentify.ledger.os.fsync", full)
         with pytest.raises(VaultError, match=r"No space left on device.*Next:"):
             record_decision(tmp_path, decision(2))
     record_decision(tmp_path, decision(3))

@@ -434,7 +434,7 @@ def test_a_decision_that_cannot_be_written_is_told(
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("curation.deidentify.decisions.os.fsync", full)
+    monkeypatch.setattr("curation.deidentify.ledger.os.fsync", full)
     assert reviewer.decide(1, "drop") == 500
     assert "No space left on device" in Page(reviewer.said).words()
 

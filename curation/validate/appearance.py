@@ -1,0 +1,150 @@
+"""How a picture was taken, apart from what is on it: background, stain, size and encoder.
+
+Measured for a whole chunk at once, on every second pixel of the tiles.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..glance import Glances
+
+Floats = NDArray[np.float32]
+
+BACKGROUND_COLUMNS = (
+    "background_red", "background_green", "background_blue",
+    "background_spread", "background_tint_spread", "background_slope", "background_noise",
+)  # fmt: skip
+STAIN_COLUMNS = ("stain_normal_red", "stain_normal_green", "stain_normal_blue")
+FILE_COLUMNS = ("width", "height", "codec")
+APPEARANCE_COLUMNS = (*BACKGROUND_COLUMNS, *STAIN_COLUMNS, *FILE_COLUMNS)
+"""Colours in optical density (0: all light passes), noise in grey levels, sizes in px."""
+
+CODECS = ("jpeg", "png")
+
+_STEP = 2
+_BIN_LEVELS = 4
+_BINS = 256 // _BIN_LEVELS
+_PEAK_SHARE = 0.3
+_NEAR_LEVELS = 8
+_STAINED = 0.25
+_FEWEST_PIXELS = 24
+_DENSITY = np.log(256 / (np.arange(256) + 1)).astype(np.float32)
+
+
+def appearance_columns(glances: Glances) -> Floats:
+    """Return (n, 13) float32, the columns named by `APPEARANCE_COLUMNS`."""
+    small_NHWC = glances.tiles_NHWC[:, ::_STEP, ::_STEP]
+    density_NPC = _DENSITY[small_NHWC].reshape(len(small_NHWC), -1, 3)
+    grey_NHW = _grey(small_NHWC)
+    empty_NP = _background(grey_NHW.reshape(len(grey_NHW), -1))
+    codecs = [CODECS.index(codec) if codec in CODECS else len(CODECS) for codec in glances.codecs]
+    parts = (
+        *_background_colour(density_NPC, empty_NP),
+        _slope(grey_NHW, empty_NP),
+        _noise(glances.tiles_NHWC, small_NHWC.shape[1], empty_NP),
+        _stain_normal(density_NPC, empty_NP),
+        glances.sizes.astype(np.float32),
+        np.array(codecs, np.float32)[:, None],
+    )
+    return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+def _grey(tiles_NHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    wide = tiles_NHWC.astype(np.uint16)
+    return ((wide[..., 0] + 2 * wide[..., 1] + wide[..., 2]) >> 2).astype(np.uint8)
+
+
+def _background(grey_NP: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return which pixels show empty glass: those about the brightest tall peak of the greys."""
+    n = len(grey_NP)
+    bins = (grey_NP // _BIN_LEVELS).astype(np.int64) + _BINS * np.arange(n)[:, None]
+    counts = np.bincount(bins.ravel(), minlength=n * _BINS).reshape(n, _BINS).astype(np.float32)
+    smooth = counts.copy()
+    smooth[:, 1:] += counts[:, :-1]
+    smooth[:, :-1] += counts[:, 1:]
+    # The brightest, not the highest: red cells and cytoplasm may cover more than the glass does.
+    tall = smooth >= _PEAK_SHARE * smooth.max(axis=1, keepdims=True)
+    rising = np.ones_like(tall)
+    rising[:, :-1] = smooth[:, :-1] >= smooth[:, 1:]
+    rising[:, 1:] &= smooth[:, 1:] >= smooth[:, :-1]
+    peak = _BINS - 1 - np.argmax((tall & rising)[:, ::-1], axis=1)
+    level = (_BIN_LEVELS * peak + _BIN_LEVELS // 2).astype(np.float32)
+    near = _near(grey_NP, level)
+    # Once more about their mean, or where the bins begin would show in the colours.
+    mean = (grey_NP * near).sum(axis=1) / np.maximum(near.sum(axis=1), 1)
+    near = _near(grey_NP, mean.astype(np.float32))
+    few = near.sum(axis=1) < _FEWEST_PIXELS
+    near[few] = True
+    return near
+
+
+def _near(grey_NP: NDArray[np.uint8], level: Floats) -> NDArray[np.bool_]:
+    low = np.clip(np.round(level) - _NEAR_LEVELS, 0, 255).astype(np.uint8)[:, None]
+    # Unsigned, so that what is below wraps to far above.
+    return (grey_NP - low) <= 2 * _NEAR_LEVELS
+
+
+def _background_colour(density_NPC: Floats, empty_NP: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return the mean density of each channel (n, 3); spread of the whole and of tint (n, 2)."""
+    weights = empty_NP.astype(np.float32)
+    weights /= weights.sum(axis=1, keepdims=True)
+    mean = np.einsum("np,npc->nc", weights, density_NPC)
+    whole_NP = density_NPC.mean(axis=2)
+    tint_NP = density_NPC[..., 0] - density_NPC[..., 2]
+    spreads = [
+        np.sqrt(np.maximum(_mean(weights, x_NP * x_NP) - _mean(weights, x_NP) ** 2, 0))
+        for x_NP in (whole_NP, tint_NP)
+    ]
+    return mean, np.stack(spreads, axis=1)
+
+
+def _mean(weights_NP: Floats, values_NP: Floats) -> Floats:
+    return cast(Floats, np.einsum("np,np->n", weights_NP, values_NP))
+
+
+def _slope(grey_NHW: NDArray[np.uint8], empty_NP: NDArray[np.bool_]) -> Floats:
+    """Return how much the background's grey changes over the picture, in levels a side (n, 1)."""
+    n, height, width = grey_NHW.shape
+    weights = empty_NP.astype(np.float32)
+    weights /= weights.sum(axis=1, keepdims=True)
+    grey_NP = grey_NHW.reshape(n, -1).astype(np.float32)
+    down, across = np.indices((height, width), np.float32).reshape(2, -1)
+    slopes = []
+    for place in (down / height, across / width):
+        off_NP = place - (weights @ place)[:, None]
+        slopes.append(_mean(weights, off_NP * grey_NP) / (_mean(weights, off_NP**2) + 0.02))
+    return np.hypot(*slopes)[:, None]
+
+
+def _noise(tiles_NHWC: NDArray[np.uint8], height: int, empty_NP: NDArray[np.bool_]) -> Floats:
+    """Return the mean difference of neighbouring pixels of empty glass, in levels (n, 1)."""
+    green = tiles_NHWC[:, ::_STEP, :, 1].astype(np.int16)
+    steps = np.abs(green[:, :, 1::_STEP] - green[:, :, ::_STEP]).astype(np.float32)
+    empty = empty_NP.reshape(len(tiles_NHWC), height, -1)[:, :, : steps.shape[2]]
+    # What differs by more is an edge, not noise.
+    flat = empty & (steps <= 2 * _NEAR_LEVELS)
+    total = np.maximum(flat.sum(axis=(1, 2)), 1)
+    return cast(Floats, ((steps * flat).sum(axis=(1, 2)) / total)[:, None])
+
+
+def _stain_normal(density_NPC: Floats, empty_NP: NDArray[np.bool_]) -> Floats:
+    """Return the direction that no dye of the picture has, (n, 3) of length 1.
+
+    The two dyes span a plane of optical densities, however much of each a cell took up; so its
+    normal tells the stain and the camera, not the cell. Source: Macenko et al., ISBI 2009, eq. 2.
+    """
+    clear_NC = np.einsum("np,npc->nc", empty_NP, density_NPC) / empty_NP.sum(1)[:, None]
+    above_NPC = density_NPC - clear_NC[:, None, :]
+    stained = (above_NPC.sum(axis=2) > _STAINED)[..., None]
+    above_NPC = above_NPC * stained
+    products = above_NPC.transpose(0, 2, 1) @ above_NPC
+    products += 1e-3 * np.eye(3, dtype=np.float32)
+    _, axes = np.linalg.eigh(products)
+    normal = axes[:, :, 0]
+    # Either sign is the same plane.
+    sign = np.where(normal[:, 1] < 0, -1, 1)[:, None]
+    return cast(Floats, (normal * sign).astype(np.float32))
