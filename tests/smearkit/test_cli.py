@@ -249,7 +249,7 @@ def test_a_refused_release_names_its_gate(made: Made, report: Path, tmp_path: Pa
 
 def test_vocabulary() -> None:
     found = done("vocabulary")
-    assert found["version"] == 1
+    assert found["version"] == 2
     assert {"name", "rollup", "cl", "loinc", "aliases"} == set(found["labels"][0])
     assert "CL:0000767" in run("vocabulary").stdout
 
