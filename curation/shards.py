@@ -39,6 +39,7 @@ def write_shards(
     sizes = staged.columns(["size"])["size"].to_numpy()[kept]
     done = shards_done(folder)
     schema = schema_with(attributes)
+    staged_names = ["data", *(name for name in schema.names if name in staged.names)]
     shards: list[Shard] = []
     for index, split in enumerate(SPLITS):
         rows = np.flatnonzero(splits == index)
@@ -50,7 +51,7 @@ def write_shards(
             if shard is None:
                 chosen = kept[rows[part]]
                 values = {name: [column[i] for i in chosen] for name, column in emptied.items()}
-                table = _rows(staged.take(chosen), schema, values, source, license_id)
+                table = _rows(staged.take(chosen, staged_names), schema, values, source, license_id)
                 shard = write_shard(folder, split, path, table, schema)
             shards.append(shard)
             progress("write", sum(s.rows for s in shards), len(kept))

@@ -1,9 +1,10 @@
-"""Rows on disk between two passes: Arrow files that are mapped, not read."""
+"""Rows on disk between two passes: Arrow files of which as much is in memory as is asked for."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +13,70 @@ import pyarrow as pa
 
 
 class StagedRows:
-    """Staged rows, mapped into memory: plain columns whole, images by row."""
+    """Staged rows: plain columns of all of them, images by row.
+
+    No file stays open and none stays mapped: there may be more than a process may hold, and pages
+    of a mapping count as the memory of whoever touched them.
+    """
 
     def __init__(self, files: Sequence[Path]) -> None:
-        self._maps = [pa.memory_map(str(path)) for path in files]
-        self._tables = [pa.ipc.open_file(file).read_all() for file in self._maps]
-        self._table = pa.concat_tables(self._tables)
-        self._starts = np.cumsum([0, *(len(table) for table in self._tables)])
+        self._files = tuple(files)
+        counts = [_row_count(path) for path in self._files]
+        self._starts = np.cumsum([0, *counts])
 
     def __len__(self) -> int:
-        return len(self._table)
+        return int(self._starts[-1])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        with _mapped(self._files[0]) as table:
+            return tuple(table.column_names)
 
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Return some columns of every row."""
-        return self._table.select(list(names))
+        parts = []
+        for path in self._files:
+            with _mapped(path, names) as table:
+                # Taken, not sliced: a slice would keep the file mapped.
+                parts.append(table.take(pa.array(np.arange(len(table)))))
+        return pa.concat_tables(parts)
 
-    def take(self, rows: np.ndarray[Any, Any]) -> pa.Table:
-        """Return whole rows, images included, in the order asked for."""
-        # File by file: to take from all at once, Arrow would first copy every image into memory.
+    def take(self, rows: np.ndarray[Any, Any], names: Sequence[str] | None = None) -> pa.Table:
+        """Return rows, images included, in the order asked for; all their columns, or some."""
+        if len(rows) == 0:
+            with _mapped(self._files[0], names) as table:
+                return table.schema.empty_table()
         files = np.searchsorted(self._starts, rows, side="right") - 1
         by_file = np.argsort(files, kind="stable")
-        parts = [
-            self._tables[file].take(pa.array(rows[files == file] - self._starts[file]))
-            for file in np.unique(files)
-        ]
-        if not parts:
-            return self._table.slice(0, 0)
+        found, first = np.unique(files[by_file], return_index=True)
+        parts = []
+        for file, places in zip(found, np.split(by_file, first[1:]), strict=True):
+            with _mapped(self._files[file], names) as table:
+                parts.append(table.take(pa.array(rows[places] - self._starts[file])))
         back = np.empty(len(rows), np.int64)
         back[by_file] = np.arange(len(rows))
-        return pa.concat_tables(parts).take(pa.array(back))
+        together = pa.concat_tables(parts)
+        parts.clear()
+        return together.take(pa.array(back))
 
     def close(self) -> None:
-        """Let go of the files."""
-        for file in self._maps:
-            file.close()
+        """Let go of the files: they may be removed."""
+        self._files = ()
+
+
+@contextmanager
+def _mapped(path: Path, names: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yield the table of a file, or some columns of it; what is kept of it must be copied."""
+    with pa.memory_map(str(path)) as file:
+        table = pa.ipc.open_file(file).read_all()
+        yield table if names is None else table.select(list(names))
+
+
+def _row_count(path: Path) -> int:
+    with pa.memory_map(str(path)) as file:
+        reader = pa.ipc.open_file(file)
+        return sum(reader.get_batch(n).num_rows for n in range(reader.num_record_batches))
 
 
 def write_rows(path: Path, table: pa.Table) -> None:

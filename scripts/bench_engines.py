@@ -132,7 +132,7 @@ def run_one(name: str, source: Path, folder: Path, workers: int, chunks: int | N
     """Stage the source on one engine, in this process; print what took how long."""
     job = stage_job(source, folder / "staging")
     count = chunk_count(job) if chunks is None else chunks
-    work: Work = partial(stage_chunk, job) if count else math.sqrt
+    work: Any = partial(stage_chunk, job) if count else math.sqrt
     began = time.perf_counter()
     made = sum(1 for _ in ENGINES[name](work, range(count or 1), workers))
     seconds = time.perf_counter() - began
