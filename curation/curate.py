@@ -119,6 +119,14 @@ class _Places:
 
 
 @dataclass(frozen=True, slots=True)
+class _Crew:
+    """Who makes the staging files: the engine, and how many workers of it (None: one a core)."""
+
+    engine: str
+    workers: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Run:
     """What one run of `curate` works with."""
 
@@ -144,14 +152,18 @@ def curate(
     vault: Path | None = None,
     quarantine: Path | None = None,
     verbose_private: bool = False,
+    engine: str = "local",
+    workers: int | None = None,
     progress: Progress = silent,
 ) -> Corpus:
     """Curate raw images into a corpus at `out`; vault and quarantine go beside it.
 
     A source is a location, or one that was opened already (`open_boxes`). `verbose_private` shows
     the names of source files in errors, which else are named by position and a salted short id.
+    `engine` is one of `curation.engine.ENGINES` or `ray://HOST:PORT`; it decides who works, and
+    makes no difference to what comes out.
 
-    Raises: SourceError, UnknownLabelError, PolicyError, OutputExistsError, VaultError,
+    Raises: SourceError, UnknownLabelError, PolicyError, OutputExistsError, VaultError, EngineError,
     SmearkitError.
     """
     config = config or CurateConfig()
@@ -169,7 +181,8 @@ def curate(
             open_source(str(source), config.columns()) if isinstance(source, str | Path) else source
             for source in sources
         ]
-        return _curate(opened, places, config, policy or load_policy(), progress)
+        crew = _Crew(engine, workers)
+        return _curate(opened, places, config, policy or load_policy(), crew, progress)
 
 
 def _curate(
@@ -177,6 +190,7 @@ def _curate(
     places: _Places,
     config: CurateConfig,
     policy: Policy,
+    crew: _Crew,
     progress: Progress,
 ) -> Corpus:
     policy = with_columns(policy, config.roles(), config.drop_columns)
@@ -208,8 +222,9 @@ def _curate(
     with whole_directory(places.out, job) as partial:
         treats = [Treat(entry.treatments, keys) for entry in treated]
         staged = stage_cells(
-            opened, treats, run.attributes, handling, partial / "staging", progress
-        )
+            opened, treats, run.attributes, handling, partial / "staging", progress,
+            engine=crew.engine, workers=crew.workers,
+        )  # fmt: skip
         found = (*vault_identifiers(treated, keys), *own_names(labels), *burned_in_texts(staged))
         record_identifiers(keys, found)
         write_own_labels(keys, labels)
