@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -54,7 +54,12 @@ def sendable(function: Callable[[int], None]) -> bytes:
 
 
 def _plain_mapping(mapping: MappingProxyType[Any, Any]) -> tuple[Any, ...]:
-    return MappingProxyType, (dict(mapping),)
+    # By a function: the type's own name is not where pickle looks for it.
+    return _read_only, (dict(mapping),)
+
+
+def _read_only(mapping: dict[Any, Any]) -> MappingProxyType[Any, Any]:
+    return MappingProxyType(mapping)
 
 
 class Worker:
@@ -96,17 +101,13 @@ def _hold_threads() -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Drop what is printed meanwhile, by libraries in C too: engines pass it on, or keep it."""
-    with Path(os.devnull).open("w") as nowhere:
-        sys.stdout.flush()
-        sys.stderr.flush()
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         kept = [os.dup(1), os.dup(2)]
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
         try:
             yield
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
             for number, handle in enumerate(kept, start=1):
                 os.dup2(handle, number)
                 os.close(handle)
