@@ -4,7 +4,8 @@
                 on real smear fields; false alarms on the same fields without them
     crops       what the screen passes of crops with text and without, and what it costs beside
                 reading the crop's file as curate does
-    barcodes    QR, Data Matrix and Code 128 on the same fields, by module size and rotation
+    barcodes    QR, Data Matrix and Code 128 on the same fields, by module size and rotation; and
+                on crops, what the screen passes and what is found
     redaction   how much ink is left, and what is still found, after blanking
     beyond      what is not promised: smaller and larger text, other colours, scripts, angles
     baseline    rapidocr as it comes, on every fourth image of `fields`
@@ -31,7 +32,7 @@ from typing import ParamSpec, TypeVar
 import cv2
 import numpy as np
 
-from curation.deidentify.text.barcode import find_barcodes
+from curation.deidentify.text.barcode import find_barcodes, may_hold_barcode
 from curation.deidentify.text.engine import engine
 from curation.deidentify.text.find import FinderConfig, TextFinder, find_text
 from curation.deidentify.text.hit import Box, TextHit, overlap
@@ -173,7 +174,48 @@ def bench_barcodes() -> list[Result]:
         row("barcodes", "recall", every),
         *results,
         row("barcodes", "false alarms on untouched fields", alarms),
+        *_codes_on_crops(rng),
     ]
+
+
+def _codes_on_crops(rng: np.random.Generator) -> list[Result]:
+    """Measure codes of 2 and 3 px a module on crops, where edges cut many, saved as JPEG."""
+    sets: dict[str, list[Pixels]] = {}
+    clean = []
+    for name, _, crop in crop_sets(1500):
+        clean.append(may_hold_barcode(crop))
+        sets.setdefault(name, []).append(crop)
+    results: list[Result] = []
+    for kind in MODULES_PX:
+        for share, name in ((0.0, "on crops"), (0.25, "cut by up to a quarter")):
+            planted = [
+                _code_on_some(list(sets.values()), kind, turn, share, rng) for turn in range(160)
+            ]
+            passed = (may_hold_barcode(pixels) for pixels in planted)
+            results.append(row("barcodes", f"{kind} {name}: passed", passed))
+            found = (bool(find_barcodes(pixels)) for pixels in planted)
+            results.append(row("barcodes", f"{kind} {name}: found", found))
+            seen = (_hits(pixels) for pixels in planted)
+            results.append(row("barcodes", f"{kind} {name}: for a person", seen))
+    return [*results, row("barcodes", "crops without a code: passed", clean)]
+
+
+def _code_on_some(
+    sets: list[list[Pixels]], kind: str, turn: int, cut: float, rng: np.random.Generator
+) -> Pixels:
+    """Put a code on a crop, and cut the crop through up to a share of the code's width."""
+    while True:
+        crops = sets[int(rng.integers(len(sets)))]
+        crop = crops[int(rng.integers(len(crops)))]
+        try:
+            pixels, box = plant_barcode(crop, kind, 2 + turn // 4 % 2, turn % 4, rng)
+        except ValueError:
+            continue  # larger than this crop
+        if cut:
+            left = box[0] + int(rng.uniform(0, cut) * (box[2] - box[0]))
+            pixels = np.ascontiguousarray(pixels[:, left:])
+        if min(pixels.shape[:2]) >= 24:
+            return saved_as(pixels, "jpeg", rng)
 
 
 def bench_redaction() -> list[Result]:

@@ -7,7 +7,7 @@ import pytest
 import zxingcpp
 
 from curation.deidentify.text import TextFinder
-from curation.deidentify.text.barcode import may_hold_barcode
+from curation.deidentify.text.barcode import find_barcodes, may_hold_barcode
 from curation.pixels import Pixels
 
 
@@ -32,6 +32,19 @@ def test_a_barcode_on_a_crop_is_found(kind: str, turns: int) -> None:
     assert may_hold_barcode(pixels)
     hits = TextFinder().look(pixels, whole_field=False).hits
     assert [hit.kind for hit in hits if hit.kind == "barcode"]
+
+
+def test_a_barcode_that_the_edge_cuts_goes_to_a_person_unread() -> None:
+    code = zxingcpp.create_barcode("MRN4815", zxingcpp.BarcodeFormat.QRCode)
+    printed = np.asarray(zxingcpp.write_barcode_to_image(code, scale=3))
+    printed = printed.reshape(printed.shape[0], printed.shape[1], -1)[..., 0]
+    half = printed[:, printed.shape[1] // 2 :]
+    pixels = crop()
+    pixels[20 : 20 + half.shape[0], : half.shape[1]] = half[..., None]
+    assert find_barcodes(pixels) == ()
+    (hit,) = TextFinder().look(pixels, whole_field=False).hits
+    assert hit.unread
+    assert hit.box == (0, 0, 320, 320)
 
 
 def test_a_plain_crop_is_searched_for_nothing() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...pixels import Pixels
 from .barcode import find_barcodes, may_hold_barcode
-from .hit import TextHit, moved
+from .hit import Kind, TextHit, moved
 from .ocr import find_text_lines, may_hold_lines
 from .screen import MIN_SIDE_PX, densest_place, text_likeness
 
@@ -21,9 +21,9 @@ class FinderConfig:
     min_likeness: float = 0.5
     """Of a crop, from which on it is searched; 0 searches every crop, and all of it."""
     unread_likeness: float = 0.97
-    """Of a crop, from which on all of it is searched, and from which on a person should see it
-    even where no text can be read; below, the part of 200x200 px with the densest strokes is
-    searched first, and the rest where text may be in that."""
+    """Of a crop, from which on all of it is searched; below, the part of 200x200 px with the
+    densest strokes first, and the rest where text may be in that. From here on a person should see
+    it even where no text can be read, as they should what looks like a barcode."""
     max_screened_px: int = 512
     """Longest side up to which the screen decides: it was measured on crops of 128 to 363 px."""
     threads: int | None = None
@@ -53,10 +53,11 @@ class TextFinder:
             return Look(True, find_text(pixels, self.config.threads))
         likeness = text_likeness(pixels)
         if likeness < self.config.min_likeness:
-            if may_hold_barcode(pixels):
-                return Look(True, find_barcodes(pixels))
-            return Look(False, ())
-        hits = self._search_crop(pixels, likeness)
+            if not may_hold_barcode(pixels):
+                return Look(False, ())
+            hits = find_barcodes(pixels)
+        else:
+            hits = self._search_crop(pixels, likeness)
         if not hits and min(pixels.shape[:2]) >= MIN_SIDE_PX:
             hits = self._unread(pixels, likeness)
         return Look(True, hits)
@@ -77,11 +78,14 @@ class TextFinder:
         return hits or tuple(moved(hit, left, top) for hit in lines)
 
     def _unread(self, pixels: Pixels, likeness: float) -> tuple[TextHit, ...]:
-        # Small text over a nucleus is seen by the screen where the detector fails.
-        if likeness < self.config.unread_likeness:
+        # Small text over a nucleus is seen by the screen where the detector fails; a code that the
+        # edge cuts off cannot be read here, but what is printed beside it can, and who knows by
+        # what else the code.
+        if likeness < self.config.unread_likeness and not may_hold_barcode(pixels):
             return ()
         height, width = pixels.shape[:2]
-        return (TextHit((0, 0, width, height), "text", likeness, "", unread=True),)
+        kind: Kind = "text" if likeness >= self.config.unread_likeness else "barcode"
+        return (TextHit((0, 0, width, height), kind, likeness, "", unread=True),)
 
 
 def _start(centre: int, length: int) -> int:
