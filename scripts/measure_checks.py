@@ -1,7 +1,8 @@
 """How well the image checks see planted faults on real cells, and how often they flag others.
 
 One cell in twenty is replaced by its faulty self, then the corpus is judged as `curate` would do;
-four rounds with other cells. Per fault and check: AUC of the score of the faulty against all
+four rounds with other cells; and once every cell of the smallest acquisition that has statistics
+of its own is blurred. Per fault and check: AUC of the score of the faulty against all
 others, the share of faulty cells flagged, and the share of untouched cells flagged (no fault
 planted). Prints Markdown, the cost per cell, and with --sheets DIR draws the untouched cells that
 each check ranks worst: DIR holds real cells, keep it out of the repository.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +22,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import simplejpeg
 from numpy.typing import NDArray
+from PIL import Image
 
 from curation.glance import Glance, side_by_side
 from curation.tiles import shrink
-from curation.validate.checks import CHECK_NAMES, Checked, calibrate, check_scores, fine_detail
+from curation.validate.checks import (
+    CHECK_NAMES,
+    LEAST_CELLS,
+    Checked,
+    calibrate,
+    check_scores,
+    fine_detail,
+)
 from curation.vocabulary import LABEL_IDS, canonical_label
 from scripts.planted_faults import FAULTS, Picture
 
@@ -53,6 +64,21 @@ def pbc(folder: Path) -> Cells:
     usual = [picture.shape[:2] == (363, 360) for picture in pictures]
     return Cells(
         "PBC", pictures, _label_ids(file.parent.name for file in files), 1 - np.array(usual, int)
+    )
+
+
+def pbc128(file: Path) -> Cells:
+    """Return all PBC cells, at 128 px; those of an unusual original size are the second group."""
+    table = pq.read_table(file)
+    sizes = zip(
+        table["original_width"].to_pylist(), table["original_height"].to_pylist(), strict=True
+    )
+    images = (Image.open(io.BytesIO(image["bytes"])) for image in table["image"].to_pylist())
+    return Cells(
+        "PBC at 128 px",
+        [np.asarray(image.convert("RGB"), np.uint8) for image in images],
+        _label_ids(iter(table["label"].to_pylist())),
+        np.array([int(size != (360, 363)) for size in sizes]),
     )
 
 
@@ -129,6 +155,21 @@ def planted(cells: Cells, raw: Raw) -> Iterator[Seen]:
             yield Seen(fault, check, float(np.mean(aucs[check])), float(np.mean(flagged[check])))
 
 
+def blurred_whole(cells: Cells, raw: Raw) -> str:
+    """Blur a whole acquisition, and say how many of its cells and of the others are flagged."""
+    ids, counts = np.unique(cells.acquisition, return_counts=True)
+    chosen = ids[counts >= LEAST_CELLS][np.argmin(counts[counts >= LEAST_CELLS])]
+    rows = np.flatnonzero(cells.acquisition == chosen)
+    blur, rng = FAULTS["blur, sigma 2 px"][1], np.random.default_rng(0)
+    made = [blur(cells.pictures[i], cells.pictures[i], rng) for i in rows.tolist()]
+    flags = judge(cells, replaced(raw, rows, measured(made))).flags["focus"]
+    return (
+        f"An acquisition of {len(rows)} cells blurred as a whole (sigma 2 px): "
+        f"{100 * flags[rows].mean():.0f} % of its cells flagged, "
+        f"{100 * np.delete(flags, rows).mean():.1f} % of the others."
+    )
+
+
 def judge(cells: Cells, raw: Raw) -> Checked:
     """Judge cells as `curate` does."""
     return calibrate(raw, cells.acquisition, cells.labels)
@@ -173,6 +214,7 @@ def report(cells: Cells, sheets: Path | None) -> None:
     print("\n| planted | check | AUC | flagged |\n|---|---|---|---|")
     for seen in planted(cells, raw):
         print(f"| {seen.fault} | {seen.check} | {seen.auc:.3f} | {100 * seen.flagged:.0f} % |")
+    print(f"\n{blurred_whole(cells, raw)}")
     found = ", ".join(f"{name} {cost:.3f} ms" for name, cost in costs(cells).items())
     print(f"\nProcessor time a cell: {found}.")
     if sheets is not None:
@@ -182,13 +224,14 @@ def report(cells: Cells, sheets: Path | None) -> None:
 
 
 def main() -> None:
-    """Measure on both sources."""
+    """Measure on every source."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sheets", type=Path)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     report(pbc(arguments.data / "pbc_raw"), arguments.sheets)
+    report(pbc128(arguments.data / "pbc128.parquet"), arguments.sheets)
     report(chula(arguments.data / "chula_wbc"), arguments.sheets)
 
 

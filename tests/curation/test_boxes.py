@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from curation.curate import CurateConfig, curate
 from curation.deidentify.text import TextHit
 from curation.errors import SourceError
 from curation.pixels import Limits
@@ -147,6 +149,30 @@ def test_every_bad_box_is_told_apart(boxes: Boxes, fields: Path) -> None:
     assert all((cell.pixels is None) == (cell.problem is not None) for cell in found)
     kept = {row: why for row, why in rows.items() if why in (None, "box_at_edge")}
     assert {c.problem for c in cells(boxes(*kept, edge="clip"))} == {None}
+
+
+def test_bad_boxes_are_counted_by_name(boxes: Boxes, tmp_path: Path) -> None:
+    """In the manifest and in the report; the rows add up."""
+    good = [f"{name}.png,BA,{x},30,{x + 30},60" for name in "abc" for x in (20, 70, 120)]
+    bad = {
+        "a.png,BA,21,30,50,60": "box_repeated",
+        "b.png,MO,20,70,60,110": "box_conflict",
+        "b.png,BA,20,70,60,110": "box_conflict",
+        "b.png,BA,190,20,230,60": "box_outside",
+        "c.png,BA,60,20,30,60": "box_inverted",
+        "c.png,BA,60,70,65,100": "box_tiny",
+        "c.png,BA,x,70,65,100": "box_not_numeric",
+        "c.png,BA,180,20,200,60": "box_at_edge",
+        "c.png,,70,80,110,110": "label_missing",
+        "gone.png,BA,10,20,40,60": "field_missing",
+    }
+    corpus = curate([boxes(*good, *bad)], tmp_path / "out", CurateConfig(text="off"))
+    counted = dict(Counter(bad.values()))
+    assert corpus.manifest.dropped == counted
+    assert corpus.manifest.n_in == len(good) + len(bad)
+    assert corpus.manifest.n_out == len(good)
+    report = json.loads((tmp_path / "out" / "reports" / "curation.json").read_text())
+    assert report["dropped"] == counted
 
 
 def test_the_edge_of_a_box_that_counts_from_one(boxes: Boxes, fields: Path) -> None:
