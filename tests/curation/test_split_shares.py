@@ -151,7 +151,7 @@ def test_pairs_and_single_cells_are_dealt_out_at_once() -> None:
     np.testing.assert_array_equal(split[:30_000:2], split[1:30_000:2])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=1, max_size=50),
     st.integers(0, 9),
@@ -220,3 +220,14 @@ def test_too_many_kinds_of_groups_are_not_solved_exactly() -> None:
     counts = np.arange(1, 402)[:, None]
     demand = Demand(counts, np.ones(401, np.int64), np.zeros((3, 1), np.int64), SHARES)
     assert solve(demand).members_ts is None
+
+
+@pytest.mark.parametrize("n_groups", [12, 120])
+def test_train_keeps_every_label_even_where_held_out_splits_pull(n_groups: int) -> None:
+    """With 20 % for train, a label of one group would lie closer to its shares elsewhere."""
+    rng = np.random.default_rng(n_groups)
+    groups = np.repeat(np.arange(n_groups), rng.integers(5, 40, n_groups))
+    labels = np.where(groups < 6, groups + 1, 0)
+    order = rng.permutation(len(labels))
+    split = assign_splits(labels, groups, order, Fractions(0.2, 0.4, 0.4)).split
+    assert set(labels[split == 0].tolist()) == set(labels.tolist())
