@@ -8,7 +8,8 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from .engine_worker import Outcome, Worker
@@ -16,6 +17,9 @@ from .errors import EngineError
 
 _STORE_BYTES = 100 * 2**20
 """Of the shared memory that results pass through, here a few bytes each; Ray asks for 75 MB."""
+
+_TOKEN = secrets.token_hex(32)
+"""By which the nodes of a cluster of this process know each other; Ray reads it once a process."""
 
 _workers: dict[str, Worker] = {}
 """In a worker process: the one that unpacked the work of a run."""
@@ -56,7 +60,8 @@ def _outcome(token: str, place: list[Any], chunk: int) -> str:
 
 def _answer(ray: Any, reference: Any) -> str:
     try:
-        return str(ray.get(reference))
+        with _unheard():
+            return str(ray.get(reference))
     except ray.exceptions.RayError:
         # Its text shows the worker's last lines and the place of its logs.
         raise EngineError(
@@ -94,7 +99,8 @@ def _connected(ray: Any, engine: str, workers: int, store_bytes: int) -> Iterato
     try:
         yield
     finally:
-        ray.shutdown()
+        with _unheard():
+            ray.shutdown()
 
 
 @contextmanager
@@ -108,7 +114,7 @@ def _own_cluster(ray: Any, workers: int, store_bytes: int) -> Iterator[None]:
     # /tmp, since the names of its sockets must be short.
     folder = tempfile.mkdtemp(prefix="smearkit-", dir="/tmp")
     token = os.environ.get("RAY_AUTH_TOKEN")
-    os.environ["RAY_AUTH_TOKEN"] = token or secrets.token_hex(32)
+    os.environ["RAY_AUTH_TOKEN"] = token or _TOKEN
     try:
         with _named_errors("a Ray cluster on this machine"):
             ray.init(
@@ -119,18 +125,27 @@ def _own_cluster(ray: Any, workers: int, store_bytes: int) -> Iterator[None]:
             )  # fmt: skip
         yield
     finally:
-        ray.shutdown()
+        with _unheard():
+            ray.shutdown()
         if token is None:
-            del os.environ["RAY_AUTH_TOKEN"]
+            os.environ.pop("RAY_AUTH_TOKEN", None)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def _named_errors(what: str) -> Iterator[None]:
     try:
-        yield
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        with _unheard():
+            yield
+    except Exception as error:  # a start that times out is a bare one
         raise EngineError(
             f"{what} cannot be reached ({type(error).__name__}). Next: check that it runs "
             "with this version of Ray, or use --engine local"
         ) from None
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Drop what Ray prints meanwhile, from a thread of its own, on the standard output."""
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        yield
