@@ -32,6 +32,7 @@ _FLOOR = 0.006
 _KIND_GAP = 8.0
 _FEW_KINDS, _KINDS_COVER = 12, 0.95
 _VALLEY = 0.4
+_APART = 4.0
 _NEIGHBOURS = 5
 _ROWS_AT_ONCE = 65_536
 
@@ -174,18 +175,26 @@ def _nearest_core(sample: Floats, found: Ints) -> Ints:
 def _valley(one: Floats, other: Floats) -> float:
     """Return the lowest density between two clusters over the lower of their peaks, in [0, 1].
 
-    Along the line that separates them best, each counted alike however large it is.
+    Along the line that separates them best, each counted alike however large it is; 1 where they
+    lie closer than `_APART` spreads: a single cloud can be cut in two, but not that far.
     """
     direction = _discriminant(one, other)
     first, second = one @ direction, other @ direction
     low, high = np.median(first), np.median(second)
-    bins = np.linspace(2 * low - high, 2 * high - low, 49) if low < high else None
-    if bins is None:
+    spread = max(_spread(first), _spread(second))
+    if high - low < _APART * spread:
         return 1.0
+    bins = np.linspace(2 * low - high, 2 * high - low, 49)
     counts = np.histogram(first, bins)[0] / len(first) + np.histogram(second, bins)[0] / len(second)
     smooth = np.convolve(counts, np.array([1, 2, 3, 2, 1]) / 9, mode="same")
     peaks = smooth[10:23].max(), smooth[26:39].max()
     return float(smooth[16:33].min() / max(min(peaks), 1e-12))
+
+
+def _spread(values: Floats) -> float:
+    """Return the standard deviation that the middle half of values would have."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float((high - low) / 1.349)
 
 
 def _discriminant(one: Floats, other: Floats) -> Floats:

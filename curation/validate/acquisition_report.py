@@ -90,9 +90,9 @@ def confounding(
 ) -> AcquisitionReport:
     """Return which classes are bound to an acquisition; rows are those of `appearance_columns`.
 
-    A class is confounded where it lies in one acquisition and the others elsewhere (shares at
-    least 0.5 apart), or where a tenth of it makes nine tenths of one; and where chance does so in
-    less than 1 % (Fisher's exact test, Holm's correction). `groups` stay in one fold.
+    A class is confounded where it lies in one acquisition and most other classes do not (shares
+    at least 0.5 apart), or where a tenth of it makes nine tenths of one; and where chance does so
+    in less than 1 % (Fisher's exact test, Holm's correction). `groups` stay in one fold.
 
     Raises: SmearkitError where the lengths disagree.
     """
@@ -225,7 +225,7 @@ def _classes(
         share, others = _shares(table, which, place)
         auc, low, high = _auc(shares, given, which)
         pure = table[which, place] >= _PURE * table[:, place].sum() and share >= _PURE_SHARE
-        apart = table.shape[1] > 1 and (abs(share - others) >= _APART or pure)
+        apart = table.shape[1] > 1 and (share - _most_others(table, which, place) >= _APART or pure)
         found.append(
             ClassAcquisition(
                 label=names[which], cells=int(table[which].sum()), auc=auc, auc_low=low,
@@ -242,6 +242,13 @@ def _shares(table: Ints, which: int, place: int) -> tuple[float, float]:
         float(table[which, place] / max(table[which].sum(), 1)),
         float(rest[place] / max(rest.sum(), 1)),
     )
+
+
+def _most_others(table: Ints, which: int, place: int) -> float:
+    """Return the share in an acquisition that more than half of the other classes stay below."""
+    rest = np.delete(table, which, axis=0)
+    shares = np.sort(rest[:, place] / np.maximum(rest.sum(axis=1), 1))
+    return float(shares[len(shares) // 2]) if len(shares) else 1.0
 
 
 def _place(table: Ints, which: int) -> int:
