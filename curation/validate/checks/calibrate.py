@@ -26,6 +26,12 @@ _FENCE = 3.0
 _TAIL = 2.0
 """A tail may make the spread so much wider than the bulk of the cells, and no more."""
 
+_MANY_OTHERS = 5
+"""So many other acquisitions say how much acquisitions differ."""
+
+_FEW_OTHERS_REACH = 3.0
+"""Where fewer do, one is worse as a whole when it lies so many times `Check.reach` away."""
+
 _ANY = "any"
 
 Flags = NDArray[np.bool_]
@@ -187,7 +193,8 @@ def _compared(check: Check, judged: _Judged, groups: _Groups) -> _Judged:
         others = judged.level[own[own != place]]
         usual = float(np.median(others))
         between = float(np.median(np.abs(others - usual))) * 1.4826
-        margin = max(within, _FENCE * between, 2 * check.reach)
+        least = check.reach if len(others) >= _MANY_OTHERS else _FEW_OTHERS_REACH * check.reach
+        margin = max(within, _FENCE * between, least)
         if judged.level[place] > usual + margin:
             here = groups.acquisition == place
             distance[here] += judged.level[place] - usual

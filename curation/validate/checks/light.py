@@ -27,7 +27,7 @@ class Light(NamedTuple):
     `clipped` is the share of pixels in which no channel holds detail, white or black, in [0, 1];
     `colour` is the mean distance between a pixel's largest and least channel in [0, 1]; `chord`
     the mean width of what is darker than the background, as a share of the side; `filled` the
-    share of rows at the lower end that a decoder filled for want of data.
+    share of pixels at the end that a decoder filled for want of data.
     """
 
     clipped: float
@@ -49,7 +49,7 @@ def see_light(tile: Tile, ground: Ground) -> Light:
         clipped=(white + black) / least.size,
         colour=float(most.mean() - least.mean()) / 255,
         chord=_chord(green, ground),
-        filled=_filled_rows(most, least),
+        filled=_filled_end(most, least),
     )
 
 
@@ -63,12 +63,16 @@ def _chord(green: Channel, ground: Ground) -> float:
     return float(4 * area / max(1, borders) / max(dark.shape))
 
 
-def _filled_rows(most: Channel, least: Channel) -> float:
-    """Return the share of whole rows at the lower end that hold one fill level and nothing else."""
-    high, low = most.max(axis=1).astype(np.int64), least.min(axis=1).astype(np.int64)
+def _filled_end(most: Channel, least: Channel) -> float:
+    """Return the share of pixels at the end of the picture that hold one fill level.
+
+    Row by row from below, and in each row from the right: so far as a decoder had no data.
+    """
     longest = 0
     for fill in _FILL:
-        is_fill = (high <= fill + _FILL_TOLERANCE) & (low >= fill - _FILL_TOLERANCE)
-        detail = np.flatnonzero(~is_fill[::-1])
-        longest = max(longest, int(detail[0]) if len(detail) else len(is_fill))
-    return longest / len(high)
+        detail = (most > fill + _FILL_TOLERANCE) | (least < fill - _FILL_TOLERANCE)
+        # From the right, how far the fill goes in each row, the lowest first.
+        runs = np.where(detail.any(axis=1), detail[:, ::-1].argmax(axis=1), detail.shape[1])[::-1]
+        whole = np.flatnonzero(runs == 0)
+        longest = max(longest, int(runs[: whole[0]].sum() if len(whole) else runs.sum()))
+    return longest / most.size
