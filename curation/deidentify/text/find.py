@@ -8,7 +8,7 @@ from ...pixels import Pixels
 from .barcode import find_barcodes, may_hold_barcode
 from .hit import Kind, TextHit, moved
 from .ocr import find_text_lines, may_hold_lines
-from .screen import MIN_SIDE_PX, densest_place, text_likeness
+from .screen import MIN_SIDE_PX, densest_place, grey, text_likeness
 
 _CROP_THREADS = 1  # a second one takes the processor while it waits, for images so small
 _PART_PX = 200
@@ -51,15 +51,16 @@ class TextFinder:
         """
         if whole_field or max(pixels.shape[:2]) > self.config.max_screened_px:
             return Look(True, find_text(pixels, self.config.threads))
-        likeness = text_likeness(pixels)
+        plane = grey(pixels)
+        likeness, has_steps = text_likeness(plane), may_hold_barcode(plane)
         if likeness < self.config.min_likeness:
-            if not may_hold_barcode(pixels):
+            if not has_steps:
                 return Look(False, ())
             hits = find_barcodes(pixels)
         else:
             hits = self._search_crop(pixels, likeness)
         if not hits and min(pixels.shape[:2]) >= MIN_SIDE_PX:
-            hits = self._unread(pixels, likeness)
+            hits = self._unread(pixels, likeness, has_steps)
         return Look(True, hits)
 
     def _search_crop(self, pixels: Pixels, likeness: float) -> tuple[TextHit, ...]:
@@ -77,11 +78,11 @@ class TextFinder:
         lines = () if hits else find_text_lines(part, _CROP_THREADS)
         return hits or tuple(moved(hit, left, top) for hit in lines)
 
-    def _unread(self, pixels: Pixels, likeness: float) -> tuple[TextHit, ...]:
+    def _unread(self, pixels: Pixels, likeness: float, has_steps: bool) -> tuple[TextHit, ...]:
         # Small text over a nucleus is seen by the screen where the detector fails; a code that the
         # edge cuts off cannot be read here, but what is printed beside it can, and who knows by
         # what else the code.
-        if likeness < self.config.unread_likeness and not may_hold_barcode(pixels):
+        if likeness < self.config.unread_likeness and not has_steps:
             return ()
         height, width = pixels.shape[:2]
         kind: Kind = "text" if likeness >= self.config.unread_likeness else "barcode"

@@ -85,10 +85,10 @@ def cues(pixels: Pixels) -> Cues:
     """Measure the cues of one crop (h, w, 3) or (h, w) uint8; each side at least MIN_SIDE_PX."""
     import cv2
 
-    grey, closed, opened = _planes(pixels)
-    thin, dark, bright = closed - opened, closed - grey, grey - opened
-    white = _above(grey, _WHITE) & _above(thin, _THIN)
-    whole = 255 / grey.size
+    plane, closed, opened = _planes(pixels)
+    thin, dark, bright = closed - opened, closed - plane, plane - opened
+    white = _above(plane, _WHITE) & _above(thin, _THIN)
+    whole = 255 / plane.size
     return Cues(
         strong_strokes=_densest(_above(thin, 100)),
         white_strokes=_densest(white),
@@ -96,7 +96,7 @@ def cues(pixels: Pixels) -> Cues:
         dark_detail=cv2.countNonZero(_above(dark, 50)) * whole,
         bright_detail=cv2.countNonZero(_above(bright, 16)) * whole,
         glitter=cv2.countNonZero(_above(bright, 50)) * whole,
-        ground=_median(grey[::8, ::16]),
+        ground=_median(plane[::8, ::16]),
     )
 
 
@@ -104,18 +104,25 @@ def _planes(pixels: Pixels) -> tuple[Plane, Plane, Plane]:
     """Return grey, closed and opened planes: every other row, without a rim of 2 px."""
     import cv2
 
-    grey = pixels if pixels.ndim == 2 else cast(Plane, cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
-    closed = _squared(grey, cast(_Pairwise, cv2.max), cast(_Pairwise, cv2.min))
-    opened = _squared(grey, cast(_Pairwise, cv2.min), cast(_Pairwise, cv2.max))
-    return grey[2:-2:2, 2:-2], closed, opened
+    plane = grey(pixels)
+    closed = _squared(plane, cast(_Pairwise, cv2.max), cast(_Pairwise, cv2.min))
+    opened = _squared(plane, cast(_Pairwise, cv2.min), cast(_Pairwise, cv2.max))
+    return plane[2:-2:2, 2:-2], closed, opened
 
 
-def _squared(grey: Plane, first: _Pairwise, then: _Pairwise) -> Plane:
+def grey(pixels: Pixels) -> Plane:
+    """Return the grey plane (h, w) of a crop; one that is grey already as it is."""
+    import cv2
+
+    return pixels if pixels.ndim == 2 else cast(Plane, cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+
+
+def _squared(plane: Plane, first: _Pairwise, then: _Pairwise) -> Plane:
     """Close (max, then min) or open (min, then max) with a 3x3 square, for every other row.
 
     By shifted planes, which costs half of what OpenCV's general morphology does.
     """
-    x = first(grey[:, :-1], grey[:, 1:])
+    x = first(plane[:, :-1], plane[:, 1:])
     x = first(x[:, :-1], x[:, 1:])
     x = first(x[:-1], x[1:])
     x = first(x[:-1], x[1:])
