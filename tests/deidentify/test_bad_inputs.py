@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from curation.corpus import Corpus, verify_corpus
+from curation.corpus import Corpus, load_corpus, verify_corpus
 from curation.curate import curate
 from curation.deidentify.leaks import scan_for_leaks
 from curation.deidentify.quarantine_entry import QuarantineEntry, read_entries
@@ -237,3 +238,13 @@ def test_a_vault_that_cannot_be_written_any_more(
     verify_corpus(corpus)
     assert corpus.manifest.n_in == 10 + len(BAD)
     assert read_vault(vault.path).key == vault.key
+
+
+def test_a_lost_vault_blocks_no_reading(good: Path, tmp_path: Path) -> None:
+    curate([good], tmp_path / "c")
+    shutil.rmtree(tmp_path / "c-vault")
+    corpus = load_corpus(tmp_path / "c")
+    verify_corpus(corpus)
+    assert len(corpus.rows(["image_id", "label"])) == 4
+    assert len(list(corpus.images(list(corpus.manifest.splits)))) == 4
+    assert not (tmp_path / "c-vault").exists(), "nor is another made"
