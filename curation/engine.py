@@ -23,7 +23,7 @@ from .engine_worker import Outcome, raise_outcome, sendable
 from .errors import EngineError
 
 ENGINES = ("auto", "local", "processes", "ray")
-PROCESSES_FROM_CHUNKS = 32
+PROCESSES_FROM_CHUNKS = 16
 """From which on the start of the workers is paid back: docs/decisions/0009-engine.md."""
 
 Work = Callable[[int], None]

@@ -32,8 +32,13 @@ def own_folders() -> set[Path]:
 
 
 def test_workers_do_all_chunks_and_leave_nothing(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
     before = own_folders()
     heard: list[int] = []
     run_chunks(partial(loud, tmp_path), range(8), "processes", workers=2, finished=heard.append)
@@ -45,6 +50,7 @@ def test_workers_do_all_chunks_and_leave_nothing(
     assert said.out == ""
     assert SECRET not in said.err
     assert own_folders() == before, "the logs of the cluster go with it"
+    assert not list(home.iterdir())
 
 
 @pytest.mark.parametrize(
