@@ -39,7 +39,7 @@ def write_shards(
     sizes = staged.columns(["size"])["size"].to_numpy()[kept]
     done = shards_done(folder)
     schema = schema_with(attributes)
-    staged_names = ["data", *(name for name in schema.names if name in staged.names)]
+    names = [name for name in schema.names if name in staged.names]
     shards: list[Shard] = []
     for index, split in enumerate(SPLITS):
         rows = np.flatnonzero(splits == index)
@@ -51,7 +51,9 @@ def write_shards(
             if shard is None:
                 chosen = kept[rows[part]]
                 values = {name: [column[i] for i in chosen] for name, column in emptied.items()}
-                table = _rows(staged.take(chosen, staged_names), schema, values, source, license_id)
+                images = staged.images(chosen, sizes[rows[part]])
+                plain = staged.take(chosen, names)
+                table = _rows(images, plain, schema, values, source, license_id)
                 shard = write_shard(folder, split, path, table, schema)
             shards.append(shard)
             progress("write", sum(s.rows for s in shards), len(kept))
@@ -70,6 +72,7 @@ def split_by_bytes(sizes: NDArray[np.int64], limit: int | None = None) -> list[s
 
 
 def _rows(
+    images: pa.BinaryArray,
     staged: pa.Table,
     schema: pa.Schema,
     values: Mapping[str, Sequence[str | float | None]],
@@ -77,9 +80,8 @@ def _rows(
     license_id: str | None,
 ) -> pa.Table:
     count = len(staged)
-    data = staged["data"].combine_chunks().cast(pa.binary())
     image = pa.StructArray.from_arrays(
-        [data, pa.nulls(count, pa.string())], names=["bytes", "path"]
+        [images, pa.nulls(count, pa.string())], names=["bytes", "path"]
     )
     labels = [LABEL_IDS[name] for name in staged["label"].to_pylist()]
     constant = {"origin": "real", "source": source, "license": license_id}

@@ -6,10 +6,13 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+"""Numbers of rows, counted over all files."""
 
 
 class StagedRows:
@@ -42,23 +45,46 @@ class StagedRows:
                 parts.append(table.take(pa.array(np.arange(len(table)))))
         return pa.concat_tables(parts)
 
-    def take(self, rows: np.ndarray[Any, Any], names: Sequence[str] | None = None) -> pa.Table:
+    def take(self, rows: Rows, names: Sequence[str] | None = None) -> pa.Table:
         """Return rows, images included, in the order asked for; all their columns, or some."""
         if len(rows) == 0:
             with _mapped(self._files[0], names) as table:
                 return table.schema.empty_table()
+        parts, order = [], []
+        for file, places in self._by_file(rows):
+            with _mapped(self._files[file], names) as table:
+                parts.append(table.take(pa.array(rows[places] - self._starts[file])))
+            order.append(places)
+        back = np.empty(len(rows), np.int64)
+        back[np.concatenate(order)] = np.arange(len(rows))
+        return pa.concat_tables(parts).take(pa.array(back))
+
+    def images(self, rows: Rows, sizes: NDArray[np.int64]) -> pa.BinaryArray:
+        """Return the images of rows in the order asked for, given the bytes of each.
+
+        They are copied once, each to its place: `take` holds them twice meanwhile.
+        """
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        held = pa.allocate_buffer(int(offsets[-1]))
+        bytes_ = np.frombuffer(held, np.uint8)
+        for file, places in self._by_file(rows):
+            with _mapped(self._files[file], ["data"]) as table:
+                data = table["data"].combine_chunks()
+                for place in places.tolist():
+                    image = data[int(rows[place] - self._starts[file])].as_buffer()
+                    at = offsets[place]
+                    bytes_[at : offsets[place + 1]] = np.frombuffer(image, np.uint8)
+        # Arrow refuses what is too long for the 32-bit offsets that are published.
+        ends = pa.array(offsets).cast(pa.int32()).buffers()[1]
+        return pa.Array.from_buffers(pa.binary(), len(rows), [None, ends, held])
+
+    def _by_file(self, rows: Rows) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Yield each file that holds some of the rows, and which of them."""
         files = np.searchsorted(self._starts, rows, side="right") - 1
         by_file = np.argsort(files, kind="stable")
         found, first = np.unique(files[by_file], return_index=True)
-        parts = []
-        for file, places in zip(found, np.split(by_file, first[1:]), strict=True):
-            with _mapped(self._files[file], names) as table:
-                parts.append(table.take(pa.array(rows[places] - self._starts[file])))
-        back = np.empty(len(rows), np.int64)
-        back[by_file] = np.arange(len(rows))
-        together = pa.concat_tables(parts)
-        parts.clear()
-        return together.take(pa.array(back))
+        if len(rows):
+            yield from zip(found.tolist(), np.split(by_file, first[1:]), strict=True)
 
     def close(self) -> None:
         """Let go of the files: they may be removed."""

@@ -44,6 +44,30 @@ def test_taking_rows_does_not_read_all_of_them(files: list[Path]) -> None:
     staged.close()
 
 
+def test_images_come_in_the_order_asked_for(tmp_path: Path) -> None:
+    paths, data = [], [bytes([n]) * (n * 7 % 5) for n in range(8)]
+    for number, part in enumerate((data[:3], data[:0], data[3:])):
+        paths.append(tmp_path / f"{number}.arrow")
+        write_rows(paths[-1], pa.table({"data": pa.array(part, pa.large_binary())}))
+    staged = StagedRows(paths)
+    sizes = np.array([len(one) for one in data])
+    for rows in ([], [7], [7, 0, 3, 3, 1], list(range(7, -1, -1))):
+        chosen = np.array(rows, dtype=np.int64)
+        images = staged.images(chosen, sizes[chosen])
+        images.validate(full=True)
+        assert images.to_pylist() == [data[row] for row in rows]
+    with pytest.raises(ValueError, match="broadcast"):
+        staged.images(np.array([1, 2]), sizes[[2, 1]])
+
+
+def test_images_do_not_keep_their_files_in_memory(files: list[Path]) -> None:
+    pool = pa.default_memory_pool()
+    before, staged = pool.bytes_allocated(), StagedRows(files)
+    images = staged.images(np.array([7, 0, 5, 4]), np.full(4, 1 << 20))
+    assert len(images) == 4
+    assert pool.bytes_allocated() - before < (4 << 20) + 4096
+
+
 def test_shards_are_cut_by_bytes() -> None:
     sizes = np.array([5, 5, 5, 5, 20, 1, 1, 1, 1, 1])
     parts = split_by_bytes(sizes, 10)

@@ -29,9 +29,11 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     import ray
-    from ray.cluster_utils import Cluster
+    from ray import cluster_utils
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    made: Any = cluster_utils.Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
     try:
         nodes = [made.add_node(num_cpus=1) for _ in range(2)]
         ray.init(made.address, log_to_driver=False, logging_level=logging.ERROR)
