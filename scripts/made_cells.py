@@ -53,10 +53,13 @@ TRUTH = pa.schema([("copy", pa.int64()), ("original", pa.int64()), ("how", pa.st
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """What cells are made of: drawings by label, bends in px, noise, and soft discs in [0, 1]."""
+    """What cells are made of: drawings by label, bends in px, noise, and soft discs in [0, 1].
+
+    `surroundings` are drawings whose middle was moved to a side.
+    """
 
     drawings: Mapping[str, list[Picture]]
-    everything: list[Picture]
+    surroundings: list[Picture]
     bends_x: Floats
     bends_y: Floats
     noise: NDArray[np.int8]
@@ -76,8 +79,9 @@ def bank(drawings: int, seed: int) -> Bank:
     }
     bends = [_bend(rng) for _ in range(512)]
     noise = rng.normal(0, 2.5, (SIDE_PX + 160, SIDE_PX + 160, 3)).round().clip(-9, 9)
+    every = [one for some in by_label.values() for one in some]
     return Bank(
-        by_label, [one for some in by_label.values() for one in some],
+        by_label, [_moved_far(one, rng) for one in every for _ in range(2)],
         np.stack(bends[::2]), np.stack(bends[1::2]), noise.astype(np.int8),
         np.stack([_disc(rng) for _ in range(64)]),
     )  # fmt: skip
@@ -85,7 +89,7 @@ def bank(drawings: int, seed: int) -> Bank:
 
 def _bend(rng: np.random.Generator) -> Floats:
     """Return a smooth displacement along one axis, (96, 96) in px."""
-    coarse = rng.normal(0, 3.0, (5, 5)).astype(np.float32)
+    coarse = rng.normal(0, 4.5, (5, 5)).astype(np.float32)
     return np.asarray(cv2.resize(coarse, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC))
 
 
@@ -105,9 +109,10 @@ def made_cell(row: int, seed: int, made_of: Bank) -> tuple[Picture, str]:
     label = _label(rng.random())
     drawings = made_of.drawings[label]
     middle = _bent(drawings[rng.integers(len(drawings))], rng, made_of)
-    around = _moved_far(made_of.everything[rng.integers(len(made_of.everything))], rng)
+    around = made_of.surroundings[rng.integers(len(made_of.surroundings))]
+    around = _mirrored(np.rot90(around, int(rng.integers(4))), rng)
     disc = made_of.discs[rng.integers(len(made_of.discs))]
-    blended = cv2.blendLinear(middle, around, disc, 1 - disc)
+    blended = cv2.blendLinear(middle, np.ascontiguousarray(around), disc, 1 - disc)
     top, left = rng.integers(0, 160, 2)
     noise = made_of.noise[top : top + SIDE_PX, left : left + SIDE_PX]
     stained = cv2.LUT(blended, _stain(rng))
@@ -156,14 +161,14 @@ def _moved_far(picture: Picture, rng: np.random.Generator) -> Picture:
     )
 
 
-_RAMP = np.arange(256, dtype=np.float32)[:, None] / 255
+_LOG_LEVEL = np.log(np.maximum(np.arange(256, dtype=np.float32), 1e-6) / 255)[:, None]
 
 
 def _stain(rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return a table level -> level for each channel, (1, 256, 3)."""
     gamma = np.exp(rng.normal(0, 0.16, 3) + rng.normal(0, 0.16)).astype(np.float32)
     light = rng.uniform(0.9, 1.0, 3).astype(np.float32)
-    return np.asarray((_RAMP**gamma * light * 255).astype(np.uint8)[None])
+    return np.asarray((np.exp(_LOG_LEVEL * gamma) * light * 255).astype(np.uint8)[None])
 
 
 def _turned(picture: Picture, rng: np.random.Generator) -> Picture:
