@@ -13,6 +13,7 @@ from curation.errors import SmearkitError
 from .console import progress_bars, say, show_result, table
 from .options import pairs, resolve
 from .privacy_verbs import add_privacy_verbs
+from .validate_verbs import add_validate_verbs
 from .verb import AsJson, ConfigFile, Out, verb
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 
 add_privacy_verbs(app)
+add_validate_verbs(app)
 
 
 @app.command()

@@ -26,6 +26,7 @@ _WEIGHTS = {
     "background_red": 1.0, "background_green": 1.0, "background_blue": 1.0,
     "background_noise": 0.5, "stain_normal_red": 0.25, "stain_normal_blue": 0.25,
 }  # fmt: skip
+_IS_STAIN = np.array([name.startswith("stain") for name in _WEIGHTS])
 # Smaller differences are of the sensor and of the compression, not of the acquisition.
 _FLOORS = {"background_noise": 0.3, "stain_normal_red": 0.05, "stain_normal_blue": 0.05}
 _FLOOR = 0.006
@@ -98,6 +99,9 @@ class _Space:
     def place(self, rows_NK: Floats) -> Floats:
         """Return (n, d) float32 coordinates."""
         near = (rows_NK[:, _columns()] - self.middle) / self.scale
+        certainty = rows_NK[:, [APPEARANCE_COLUMNS.index("stain_certainty")]]
+        # A stain that cannot be told counts as the usual one: cells without a nucleus show one dye.
+        near = np.where(_IS_STAIN, near * certainty, near)
         if not self.kinds:
             return cast(Floats, near.astype(np.float32))
         files, inverse = np.unique(_files(rows_NK), axis=0, return_inverse=True)

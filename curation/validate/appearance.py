@@ -18,10 +18,13 @@ BACKGROUND_COLUMNS = (
     "background_red", "background_green", "background_blue",
     "background_spread", "background_tint_spread", "background_slope", "background_noise",
 )  # fmt: skip
-STAIN_COLUMNS = ("stain_normal_red", "stain_normal_green", "stain_normal_blue")
+STAIN_COLUMNS = (
+    "stain_normal_red", "stain_normal_green", "stain_normal_blue", "stain_certainty",
+)  # fmt: skip
 FILE_COLUMNS = ("width", "height", "codec")
 APPEARANCE_COLUMNS = (*BACKGROUND_COLUMNS, *STAIN_COLUMNS, *FILE_COLUMNS)
-"""Colours in optical density (0: all light passes), noise in grey levels, sizes in px."""
+"""Colours in optical density (0: all light passes), noise in grey levels, sizes in px; certainty
+in [0, 1] is low where a picture shows one dye alone."""
 
 CODECS = ("jpeg", "png")
 
@@ -33,14 +36,11 @@ _NEAR_LEVELS = 8
 _STAINED = 0.25
 _FEWEST_PIXELS = 24
 _DOUBT = 0.01
-_DYES = np.array([(0.65, 0.70, 0.29), (0.07, 0.99, 0.11)])
-_USUAL_NORMAL = np.cross(*_DYES) / np.linalg.norm(np.cross(*_DYES))
-_USUAL_PLANE = (np.eye(3) - np.outer(_USUAL_NORMAL, _USUAL_NORMAL)).astype(np.float32)
 _DENSITY = np.log(256 / (np.arange(256) + 1)).astype(np.float32)
 
 
 def appearance_columns(glances: Glances) -> Floats:
-    """Return (n, 13) float32, the columns named by `APPEARANCE_COLUMNS`."""
+    """Return (n, 14) float32, the columns named by `APPEARANCE_COLUMNS`."""
     small_NHWC = glances.tiles_NHWC[:, ::_STEP, ::_STEP]
     density_NPC = _DENSITY[small_NHWC].reshape(len(small_NHWC), -1, 3)
     grey_NHW = _grey(small_NHWC)
@@ -136,7 +136,7 @@ def _noise(tiles_NHWC: NDArray[np.uint8], height: int, empty_NP: NDArray[np.bool
 
 
 def _stain_normal(density_NPC: Floats, empty_NP: NDArray[np.bool_]) -> Floats:
-    """Return the direction that no dye of the picture has, (n, 3) of length 1.
+    """Return the direction that no dye of the picture has, (n, 3) of length 1; and its certainty.
 
     The two dyes span a plane of optical densities, however much of each a cell took up; so its
     normal tells the stain and the camera, not the cell. Source: Macenko et al., ISBI 2009, eq. 2.
@@ -146,11 +146,11 @@ def _stain_normal(density_NPC: Floats, empty_NP: NDArray[np.bool_]) -> Floats:
     stained = (above_NPC.sum(axis=2) > _STAINED)[..., None]
     above_NPC = above_NPC * stained
     products = above_NPC.transpose(0, 2, 1) @ above_NPC
-    # Where a picture shows one dye alone, the usual plane of the two is the best guess.
-    n_stained = stained.sum(axis=1)[:, :, None] + 1
-    products += _USUAL_PLANE * (np.float32(_DOUBT) * n_stained)
-    _, axes = np.linalg.eigh(products)
+    n_stained = stained.sum(axis=1) + 1
+    spreads, axes = np.linalg.eigh(products / n_stained[:, :, None])
     normal = axes[:, :, 0]
     # Either sign is the same plane.
-    sign = np.where(normal @ _USUAL_NORMAL < 0, -1, 1)[:, None]
-    return cast(Floats, (normal * sign).astype(np.float32))
+    normal = normal * np.where(normal[:, 1] < 0, -1, 1)[:, None]
+    # With one dye alone any plane through it fits.
+    certainty = spreads[:, 1] / (spreads[:, 1] + _DOUBT)
+    return np.concatenate([normal, certainty[:, None]], axis=1, dtype=np.float32)

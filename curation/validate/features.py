@@ -94,8 +94,7 @@ def _find_nucleus(tile: Tile) -> _Nucleus:
 def _window(tile: Tile, nucleus: _Nucleus) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     import cv2
 
-    half = _WINDOW_PX // 2
-    left, top = round(nucleus.x) - half, round(nucleus.y) - half
+    left, top = round(nucleus.x - _CENTRE), round(nucleus.y - _CENTRE)
     spare = _WINDOW_PX
     wide = cv2.copyMakeBorder(tile, spare, spare, spare, spare, cv2.BORDER_REPLICATE)
     mask = cv2.copyMakeBorder(nucleus.mask, spare, spare, spare, spare, cv2.BORDER_CONSTANT)

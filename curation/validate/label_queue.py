@@ -15,7 +15,7 @@ from ..vocabulary import LABEL_IDS
 LABEL_QUEUE_NAME = "label_queue.jsonl"
 PICTURES = "pictures"
 EXAMPLES = "examples"
-N_EXAMPLES = 8
+N_EXAMPLES = 6
 
 
 class Guess(Frozen):

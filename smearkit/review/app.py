@@ -29,7 +29,7 @@ from .pages import (
 from .pictures import picture_png, thumbnail_png
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
-_TOKEN_BYTES = 32
+TOKEN_BYTES = 32
 _NO_PICTURE = "no_picture.svg"
 _STATIC = {
     "review.css": "text/css",
@@ -50,7 +50,7 @@ def review_app(
     """
     app = FastAPI(title="smearkit review", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.desk = open_desk(quarantine, vault, by)
-    app.state.token = token or secrets.token_urlsafe(_TOKEN_BYTES)
+    app.state.token = token or secrets.token_urlsafe(TOKEN_BYTES)
     app.include_router(router)
     app.add_exception_handler(SmearkitError, _show_error)
     app.add_exception_handler(404, _show_missing)

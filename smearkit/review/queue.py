@@ -23,20 +23,33 @@ class Queue:
 
     def neighbours(self, image_id: str) -> tuple[str | None, str | None]:
         """Return the ids before and after an image, None at either end."""
-        ids = list(self.images)
-        place = ids.index(image_id)
-        before = ids[place - 1] if place > 0 else None
-        return before, ids[place + 1] if place + 1 < len(ids) else None
+        return neighbours_in(list(self.images), image_id)
 
     def next_undecided(self, decided: Container[str], after: str | None = None) -> str | None:
         """Return the first undecided id behind `after`, else the first of all, else None."""
-        ids = list(self.images)
-        start = ids.index(after) + 1 if after is not None else 0
-        return next((i for i in ids[start:] + ids[:start] if i not in decided), None)
+        return after_in(list(self.images), decided, after)
 
     def latest(self, decided: Iterable[str]) -> str | None:
         """Return the id in this queue that was decided last, of ids in the order of decision."""
-        return next((i for i in reversed(list(decided)) if i in self.images), None)
+        return latest_in(self.images, decided)
+
+
+def neighbours_in(ids: list[str], image_id: str) -> tuple[str | None, str | None]:
+    """Return the ids before and after one of them, None at either end."""
+    place = ids.index(image_id)
+    before = ids[place - 1] if place > 0 else None
+    return before, ids[place + 1] if place + 1 < len(ids) else None
+
+
+def after_in(ids: list[str], decided: Container[str], after: str | None) -> str | None:
+    """Return the first undecided id behind `after`, else the first of all, else None."""
+    start = ids.index(after) + 1 if after is not None else 0
+    return next((i for i in ids[start:] + ids[:start] if i not in decided), None)
+
+
+def latest_in(images: Container[str], decided: Iterable[str]) -> str | None:
+    """Return the id among images that was decided last, of ids in the order of decision."""
+    return next((i for i in reversed(list(decided)) if i in images), None)
 
 
 def open_queue(quarantine: Path) -> Queue:

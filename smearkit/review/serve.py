@@ -17,10 +17,14 @@ from fastapi import FastAPI
 
 from curation.deidentify.vault import default_vault
 from curation.errors import SmearkitError, VaultError
+from curation.validate.label_queue import LABEL_QUEUE_NAME
 
 from ..console import say
+from ..validation import read_validation
 from .app import LOOPBACK, review_app
 from .desk import Desk
+from .label_app import label_app
+from .label_desk import LabelDesk
 
 _DOOR = '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={url}">\n'
 
@@ -47,8 +51,9 @@ def serve(
     Raises: SmearkitError where the host is not this machine, the port is taken, or the quarantine
     or the vault cannot be read.
     """
-    app = review_app(quarantine, vault, by=by)
-    desk: Desk = app.state.desk
+    make = label_app if is_validation(quarantine) else review_app
+    app = make(quarantine, vault, by=by)
+    desk: Desk | LabelDesk = app.state.desk
     with closing(_listen(host, port)) as listener:
         url = f"http://{_authority(listener)}/{app.state.token}/"
         print(url, flush=True)
@@ -64,8 +69,18 @@ def serve(
     return Outcome(len(desk.decisions()), len(desk.queue.images))
 
 
+def is_validation(folder: Path) -> bool:
+    """Return whether a folder was made by `validate`, and not by `curate`."""
+    return (folder / LABEL_QUEUE_NAME).is_file()
+
+
 def vault_beside(quarantine: Path) -> Path:
-    """Return the vault that `curate` made beside this quarantine unless told otherwise."""
+    """Return the vault of a quarantine, beside it, or of a validation, which names its own.
+
+    Raises: SmearkitError where the report of a validation cannot be read.
+    """
+    if is_validation(quarantine):
+        return Path(read_validation(quarantine).vault)
     place = quarantine.resolve()
     return default_vault(place.with_name(place.name.removesuffix("-quarantine")))
 

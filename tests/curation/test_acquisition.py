@@ -72,6 +72,10 @@ def test_a_turned_picture_looks_the_same() -> None:
     one, other = appearance_columns(glances), appearance_columns(turned)
     # Other pixels of the grain are looked at, so colours agree to its mean.
     np.testing.assert_allclose(one[:, :5], other[:, :5], atol=0.002)
+    certain = column(one, "stain_certainty")
+    assert (certain < 0.1).all(), "one dye alone"
+    for rows in (one, other):
+        rows[:, 7:10] *= column(rows, "stain_certainty")[:, None]
     np.testing.assert_allclose(one[:, 7:10], other[:, 7:10], atol=0.02)
 
 
@@ -100,6 +104,17 @@ def test_pictures_of_one_colour_have_finite_columns(level: int) -> None:
     tiles = np.full((2, 96, 96, 3), level, np.uint8)
     rows = appearance_columns(Glances(tiles, np.full((2, 2), 96, np.int32), ("png", "png")))
     assert np.isfinite(rows).all()
+
+
+def test_cells_of_one_dye_do_not_stand_apart_by_their_stain() -> None:
+    rows, _ = mixed(share_elsewhere=0.0)
+    normal = [APPEARANCE_COLUMNS.index(f"stain_normal_{c}") for c in ("red", "green", "blue")]
+    rows[:, normal] = (-0.7, 0.6, -0.4)
+    rows[::3, normal] = (0.6, -0.1, 0.8)
+    rows[:, APPEARANCE_COLUMNS.index("stain_certainty")] = 0.9
+    assert find_acquisitions(rows).n_clusters == 2, "another stain, and certain"
+    rows[::3, APPEARANCE_COLUMNS.index("stain_certainty")] = 0.02
+    assert find_acquisitions(rows).n_clusters == 1
 
 
 # --- clusters ---
@@ -157,7 +172,7 @@ def test_a_handful_is_one_acquisition(n: int) -> None:
 
 def test_rows_that_are_not_of_pictures_are_refused() -> None:
     rows, _ = mixed()
-    with pytest.raises(SmearkitError, match=r"expected \(n, 13\)"):
+    with pytest.raises(SmearkitError, match=r"expected \(n, 14\)"):
         find_acquisitions(rows[:, :4])
     rows[7, 2] = np.nan
     with pytest.raises(SmearkitError, match="row 7"):

@@ -58,6 +58,7 @@ VERBS = {
     "publish": {"--repo", "--dry-run", "--json"},
     "inspect": {"--verify", "--json"},
     "vocabulary": {"--json"},
+    "validate": {"--out", "-o", "--vault", "--config", "--most-pictures", "--seed", "--json"},
 }  # fmt: skip
 
 

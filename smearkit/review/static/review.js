@@ -97,8 +97,16 @@ decide?.addEventListener("submit", (event) => {
   if (action === "redact") decide.elements.boxes.value = JSON.stringify(boxes.value());
 });
 
+find("#label")?.addEventListener("change", () => {
+  find('[data-does="other"]').disabled = !find("#label").value;
+});
+
 document.addEventListener("keydown", (event) => {
-  const writing = event.target.closest("input:not([type=checkbox]), textarea");
+  const writing = event.target.closest("input:not([type=checkbox]), textarea, select");
+  if (writing === find("#label") && event.key === "Enter" && find("#label").value) {
+    event.preventDefault();
+    return decide.requestSubmit(find('[data-does="other"]'));
+  }
   if (writing && ["Enter", "Escape"].includes(event.key)) event.target.blur(); // keys work again
   if (event.ctrlKey || event.metaKey || event.altKey || help.open || writing) return;
   if (boxes?.takeKey(event)) return event.preventDefault();
@@ -115,7 +123,7 @@ document.addEventListener("keydown", (event) => {
   if (!targets.length || steps) return;
   event.preventDefault();
   // A key held down must not run through the images.
-  if (!event.repeat) targets.forEach((one) => one.click());
+  if (!event.repeat) targets.forEach((one) => (one.matches("select") ? one.focus() : one.click()));
 });
 
 find(".view")?.addEventListener("pointermove", (event) => {
