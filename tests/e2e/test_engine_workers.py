@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +105,8 @@ def started(
     finally:
         process.kill()
         process.wait()
+        for left in own_folders() - before:  # of a cluster whose run was killed
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = 90) -> None:
