@@ -96,7 +96,7 @@ def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:
 def started(
     source: Path, folder: Path, notes: Path, engine: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    asked, before = [str(path) for path in places], own_folders()
+    asked, before = [str(path) for path in (source, folder, notes)], own_folders()
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.e2e.staged_run", *asked, engine], cwd=ROOT
     )
