@@ -25,9 +25,10 @@ from .codec import common_codec
 from .corpus import Corpus, load_corpus
 from .corpus_writer import write_manifest
 from .curation_report import write_report
-from .dedupe.exact import Duplicates, find_duplicates
+from .decide import decide, split_kept
 from .deidentify.decisions import read_decisions
 from .deidentify.k_anonymity import Choice
+from .deidentify.label_decisions import label_decisions
 from .deidentify.own_labels import own_names, write_own_labels
 from .deidentify.policy import Policy, load_policy, with_columns
 from .deidentify.record import deidentification
@@ -52,11 +53,11 @@ from .quarantine import QUARANTINED, burned_in_texts, default_quarantine, write_
 from .released_cell import Handling
 from .shards import write_shards
 from .sources import Columns, Source, open_source
-from .split import Fractions, assign_splits, related_groups
+from .split import Fractions
 from .stage import CHUNK_ROWS, stage_cells
 from .staged_rows import StagedRows
 from .versions import library_versions
-from .vocabulary import LABEL_IDS, canonical_label, check_label_map, unknown_label_message
+from .vocabulary import canonical_label, check_label_map, unknown_label_message
 
 SMALL_GROUP = "small_group"
 GroupedBy = Literal["subject", "slide", "field", "duplicate_group"]
@@ -81,6 +82,10 @@ class CurateConfig(Frozen):
     reencode: bool = Field(default=False, description="encode JPEG anew too")
     text: Literal["quarantine", "redact", "off"] = Field(
         default="quarantine", description="what becomes of images with burned-in text"
+    )
+    near_duplicates: bool = Field(default=True, description="search for altered copies, too")
+    drop_flagged: tuple[str, ...] = Field(
+        default=(), description="checks whose flagged cells are dropped"
     )
     small_groups: Choice = Field(
         default="report", description="what becomes of cells that too few subjects are like"
@@ -199,6 +204,7 @@ def _curate(
     check_source_values(treated)
     keys = open_vault(places.vault, outside=places.out)
     decisions = read_decisions(keys.path)
+    relabelled = label_decisions(keys.path)
     # In its place only once the corpus is: a run that is taken up again finds the place free.
     unfinished = partial_path(places.quarantine)
     run = _Run(config, policy, treated, released_attributes(treated), keys, unfinished, progress)
@@ -208,6 +214,7 @@ def _curate(
         "policy": policy.model_dump(mode="json"),
         "sources": [source.identity() for source in opened],
         "decisions": [decision.model_dump(mode="json") for decision in decisions.values()],
+        "label_decisions": relabelled,
         # Another key makes other pseudonyms: rows staged under it must not be taken up.
         "key": keys.pseudonym("job", "key"),
         # Another decoder may make other pixels, and another chunk size other chunks.
@@ -217,7 +224,7 @@ def _curate(
     handling = Handling(
         labels, Limits(config.min_side_px, config.max_pixels), keys, config.reencode,
         redact=config.text == "redact", finder=None if config.text == "off" else TextFinder(),
-        decisions=decisions,
+        decisions=decisions, label_decisions=relabelled,
     )  # fmt: skip
     with whole_directory(places.out, job) as partial:
         treats = [Treat(entry.treatments, keys) for entry in treated]
@@ -251,23 +258,23 @@ def resolve_labels(sources: Sequence[Source], config: CurateConfig) -> dict[str,
 
 def _write_corpus(partial: Path, run: _Run, staged: StagedRows) -> None:
     config = run.config
-    reasons, duplicates = drop_reasons(staged)
-    kept = np.flatnonzero(reasons == "")
+    decided = decide(
+        staged, partial / "staging", near=config.near_duplicates, drop_flagged=config.drop_flagged
+    )
+    reasons, duplicates, kept = decided.reasons, decided.copies.duplicates, decided.kept
     suppression = suppress(staged, kept, run.attributes, run.policy, config.small_groups)
     reasons[kept[suppression.dropped]] = SMALL_GROUP
     kept = np.flatnonzero(reasons == "")
     dropped = Counter(reason for reason in reasons.tolist() if reason)
     if len(kept) == 0:
         raise SourceError(_nothing_left(len(staged), dropped))
-    splits, order = _splits_and_order(staged, kept, run.vault, config.fractions())
+    divided = split_kept(staged, decided, run.vault, config.fractions())
     shards = write_shards(
-        partial, staged, kept, splits, order, attributes=run.attributes,
+        partial, staged, kept, divided.split, divided.order, attributes=run.attributes,
         emptied=suppression.values, source=config.source_name, license_id=config.license,
         progress=run.progress,
     )  # fmt: skip
-    report = write_report(
-        partial / "reports", run.sources, staged, reasons, duplicates, splits, kept
-    )
+    report = write_report(partial / "reports", run.sources, staged, decided, divided.report)
     write_quarantine(run.quarantine, run.opened, staged, reasons, duplicates, run.vault)
     write_small_groups(run.vault, suppression.groups)
     write_manifest(
@@ -292,37 +299,6 @@ def _write_corpus(partial: Path, run: _Run, staged: StagedRows) -> None:
     staged.close()
     # Last: what is interrupted before this need not read the source again.
     shutil.rmtree(partial / "staging")
-
-
-def drop_reasons(staged: StagedRows) -> tuple[np.ndarray[Any, np.dtype[np.object_]], Duplicates]:
-    """Return why each staged row is dropped ("" = kept), and the duplicates found."""
-    columns = staged.columns(["reason", "image_id", "label", "subject"])
-    reasons = np.array(columns["reason"].to_pylist(), dtype=object)
-    usable = np.flatnonzero(reasons == "")
-    rows = columns.take(pa.array(usable))
-    found = find_duplicates(
-        rows["image_id"].to_pylist(), rows["label"].to_pylist(), rows["subject"].to_pylist()
-    )
-    reasons[usable] = found.reasons
-    conflicts = tuple(
-        type(c)(c.image_id, c.kind, c.labels, tuple(int(usable[row]) for row in c.rows))
-        for c in found.conflicts
-    )
-    return reasons, Duplicates(found.n_groups, reasons, conflicts)
-
-
-def _splits_and_order(
-    staged: StagedRows, kept: np.ndarray[Any, Any], vault: Vault, fractions: Fractions
-) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
-    rows = staged.columns(["image_id", "label", "subject", "slide", "field"]).take(pa.array(kept))
-    keys = [vault.order_key(image_id) for image_id in rows["image_id"].to_pylist()]
-    rank = np.empty(len(kept), np.int64)
-    rank[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(kept))
-    labels = np.array([LABEL_IDS[name] for name in rows["label"].to_pylist()], dtype=np.int64)
-    groups = related_groups(
-        rows["subject"].to_pylist(), rows["slide"].to_pylist(), rows["field"].to_pylist()
-    )
-    return assign_splits(labels, groups, rank, fractions).split, rank
 
 
 def _grouped_by(staged: StagedRows, kept: np.ndarray[Any, Any]) -> GroupedBy:

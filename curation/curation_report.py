@@ -7,18 +7,21 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from pydantic import Field
 
-from .cells import SPLITS
-from .dedupe.exact import Duplicates
+from .decide import Decided
+from .dedupe.report import DuplicateReport, duplicate_report, write_conflicts
 from .deidentify.own_labels import public_labels
 from .deidentify.policy import is_element
 from .deidentify.source_policy import SourcePolicy
-from .manifest import Frozen
+from .manifest import Frozen, parse_model
 from .output import write_whole
+from .split_report import SplitReport
 from .staged_rows import StagedRows
+from .validate.checks import CheckReport
+
+REPORT_NAME = "curation.json"
 
 
 class ConflictEntry(Frozen):
@@ -41,29 +44,28 @@ class CurationReport(Frozen):
     columns_dropped: tuple[str, ...]
     duplicate_groups: int
     conflicts: tuple[ConflictEntry, ...]
-    split_shares: dict[str, float]
-    missing_in_split: dict[str, tuple[str, ...]]
+    duplicates: DuplicateReport
+    checks: CheckReport
+    acquisitions: tuple[int, ...] = Field(description="cells of each, the largest first")
+    splits: SplitReport
 
 
 def write_report(
     folder: Path,
     sources: Sequence[SourcePolicy],
     staged: StagedRows,
-    reasons: NDArray[np.object_],
-    duplicates: Duplicates,
-    splits: NDArray[np.int64],
-    kept: NDArray[np.int64],
+    decided: Decided,
+    splits: SplitReport,
 ) -> CurationReport:
-    """Write `curation.json` into `folder` and return what it says."""
-    columns = staged.columns(["label", "label_found"])
-    pairs = zip(columns["label_found"].to_pylist(), columns["label"].to_pylist(), strict=True)
-    labels = columns["label"].take(pa.array(kept)).to_pylist()
+    """Write `curation.json` and `conflicts.parquet` into `folder`; return what the first says."""
+    columns = staged.columns(["image_id", "label", "label_found", "subject"])
+    duplicates = decided.copies.duplicates
     report = CurationReport(
         sources=tuple(entry.source.kind for entry in sources),
         n_in=len(staged),
-        n_out=len(kept),
-        dropped=dict(Counter(reason for reason in reasons.tolist() if reason)),
-        labels=public_labels(pairs),
+        n_out=len(decided.kept),
+        dropped=dict(Counter(reason for reason in decided.reasons.tolist() if reason)),
+        labels=public_labels(_label_pairs(columns)),
         columns_dropped=tuple(
             dict.fromkeys(
                 t.column
@@ -77,23 +79,29 @@ def write_report(
             ConflictEntry(image_id=c.image_id, kind=c.kind, labels=c.labels, copies=len(c.rows))
             for c in duplicates.conflicts
         ),
-        split_shares={
-            split: round(float(np.mean(splits == index)), 4) for index, split in enumerate(SPLITS)
-        },
-        missing_in_split=_missing(labels, splits),
+        duplicates=duplicate_report(decided.copies, len(decided.judged.usable)),
+        checks=decided.judged.checked.report,
+        acquisitions=tuple(decided.judged.acquisitions.sizes().tolist()),
+        splits=splits,
     )
     folder.mkdir(parents=True, exist_ok=True)
+    write_conflicts(folder, duplicates, columns)
     text = json.dumps(report.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    write_whole(folder / "curation.json", text.encode() + b"\n")
+    write_whole(folder / REPORT_NAME, text.encode() + b"\n")
     return report
 
 
-def _missing(labels: list[str], splits: NDArray[np.int64]) -> dict[str, tuple[str, ...]]:
-    known = sorted(set(labels))
-    missing: dict[str, tuple[str, ...]] = {}
-    for index, split in enumerate(SPLITS):
-        here = {labels[row] for row in np.flatnonzero(splits == index)}
-        absent = tuple(label for label in known if label not in here)
-        if absent:
-            missing[split] = absent
-    return missing
+def read_report(corpus: Path) -> CurationReport:
+    """Return the curation report of a corpus.
+
+    Raises: CorpusError where it is missing or damaged.
+    """
+    return parse_model(CurationReport, corpus / "reports" / REPORT_NAME)
+
+
+def _label_pairs(columns: pa.Table) -> list[tuple[str, str | None]]:
+    """Return the distinct pairs of label as found and label, in the order they are met."""
+    pairs = columns.select(["label_found", "label"]).group_by(
+        ["label_found", "label"], use_threads=False
+    ).aggregate([])  # fmt: skip
+    return list(zip(pairs["label_found"].to_pylist(), pairs["label"].to_pylist(), strict=True))

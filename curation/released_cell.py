@@ -36,6 +36,8 @@ class Handling:
     redact: bool = False
     finder: TextFinder | None = None
     decisions: Mapping[str, Decision] = field(default_factory=dict)
+    label_decisions: Mapping[str, str | None] = field(default_factory=dict)
+    """Image id -> the label that a person gave it; None: the cell is to be dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ class CellMaker:
             try:
                 fields = self._treat(cell.fields)
                 seen = self._look(cell, _released(cell, how))
-                reason = seen.reason
+                label = how.label_decisions.get(seen.image.image_id, label)
+                reason = seen.reason if label is not None else DROPPED_IN_REVIEW
             except ValueNotAllowedError:
                 reason = NOT_ALLOWED
             except ImageError as error:

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from .cells import Attribute
+from .closeup import Closeup, closeup, gather
 from .deidentify.treat import Treat
 from .engine import chosen_engine, run_chunks
-from .glance import Glance, glance, side_by_side
 from .measures import MEASURED, measured_columns
 from .private_names import Naming, naming_as, present_naming
 from .progress import Progress
@@ -135,29 +135,29 @@ def stage_chunk(job: StageJob, number: int, *, seen: Callable[[int], None] = _un
     maker = CellMaker(job.handling, job.treats[chunk.source])
     rows: list[dict[str, Any]] = []
     usable: list[int] = []
-    glances: list[Glance] = []
+    closeups: list[Closeup] = []
     with naming_as(job.naming):
         for cell in job.sources[chunk.source].read(chunk.start, chunk.stop):
             row, image = maker.row(cell)
-            if image is not None and len(MEASURED):
+            if image is not None:
                 usable.append(len(rows))
-                glances.append(glance(image))
+                closeups.append(closeup(image))
             rows.append(row)
             if len(rows) % 64 == 0:
                 seen(len(rows))
     schema = staging_schema(job.attributes)
     table = pa.Table.from_pylist(rows, schema=schema)
-    write_rows(path, _with_measures(table, _measured(glances, usable, len(rows))))
+    write_rows(path, _with_measures(table, _measured(closeups, usable, len(rows))))
 
 
-def _measured(glances: Sequence[Glance], usable: Sequence[int], rows: int) -> dict[str, pa.Array]:
+def _measured(closeups: Sequence[Closeup], usable: Sequence[int], rows: int) -> dict[str, pa.Array]:
     """Return the measured columns of all rows of a chunk, null where a row cannot be used."""
-    if not glances:
+    if not closeups:
         return {}
     position = np.full(rows, -1, np.int64)
     position[usable] = np.arange(len(usable))
     places = pa.array(position, mask=position < 0)
-    columns = measured_columns(side_by_side(glances))
+    columns = measured_columns(gather(closeups))
     return {name: column.take(places) for name, column in columns.items()}
 
 

@@ -45,6 +45,12 @@ class StagedRows:
                 parts.append(table.take(pa.array(np.arange(len(table)))))
         return pa.concat_tables(parts)
 
+    def parts(self, name: str) -> Iterator[pa.Array]:
+        """Yield one column in row order, a file at a time; what was yielded goes with its file."""
+        for path in self._files:
+            with _mapped(path, [name]) as table:
+                yield table[name].combine_chunks()
+
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> pa.Table:
         """Return rows, images included, in the order asked for; all their columns, or some."""
         if len(rows) == 0:

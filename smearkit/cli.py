@@ -95,6 +95,17 @@ def curate(
         str | None,
         typer.Option(help="Cells like too few subjects': report, generalise or drop."),
     ] = None,
+    near: Annotated[
+        bool | None,
+        typer.Option("--near/--no-near", help="Search for turned, cropped, recompressed copies."),
+    ] = None,
+    drop_flagged: Annotated[
+        str | None,
+        typer.Option(help="Checks whose flagged cells are dropped: focus,empty (default none)."),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="auto, local, processes, ray or ray://HOST:PORT.")
+    ] = "auto",
     verbose_private: Annotated[
         bool, typer.Option("--verbose-private", help="Show source file names in errors.")
     ] = False,
@@ -114,10 +125,13 @@ def curate(
     """Turn raw smear images into a curated corpus: pixels only, no duplicates, fair splits."""
     from curation.curate import CurateConfig
     from curation.curate import curate as run
+    from curation.curation_report import read_report
+    from curation.dedupe.report import duplicate_lines
     from curation.deidentify.policy import load_policy
     from curation.deidentify.vault import default_vault
     from curation.sources.box_source import open_boxes
     from curation.sources.source import Source
+    from curation.validate.checks import check_lines, chosen_checks
 
     from .privacy_lines import privacy_lines, privacy_record
 
@@ -128,7 +142,8 @@ def curate(
         "site_column": site_column, "label_map": pairs(map_label, "--map-label"),
         "drop_unknown_labels": drop_unknown_labels, "source_name": source_name,
         "license": license_id, "drop_columns": drop_column or None, "reencode": reencode,
-        "text": text, "small_groups": small_groups,
+        "text": text, "small_groups": small_groups, "near_duplicates": near,
+        "drop_flagged": None if drop_flagged is None else chosen_checks(drop_flagged),
     }  # fmt: skip
     config = resolve(CurateConfig, {}, config_file, flags)
     if redact and not text_search:
@@ -141,9 +156,9 @@ def curate(
     with progress_bars() as progress:
         corpus = run(
             given, out, config, policy=load_policy(policy), vault=vault, quarantine=quarantine,
-            verbose_private=verbose_private, progress=progress,
+            verbose_private=verbose_private, engine=engine, progress=progress,
         )  # fmt: skip
-    found = corpus.manifest
+    found, report = corpus.manifest, read_report(out)
     result = {
         "corpus": str(out), "fingerprint": found.fingerprint, "n_in": found.n_in,
         "n_out": found.n_out, "dropped": found.dropped, "classes": found.class_totals(),
@@ -155,8 +170,9 @@ def curate(
     dropped = ", ".join(f"{reason} {count}" for reason, count in found.dropped.items()) or "none"
     lines = [
         f"{out}  {found.n_in} images in, {found.n_out} cells out; dropped: {dropped}",
-        f"  {found.duplicate_groups} duplicate groups, {found.conflicts} with conflicting labels "
-        f"or subjects, {found.quarantined} files quarantined",
+        f"  {found.quarantined} files quarantined",
+        *(f"  {line}" for line in duplicate_lines(report.duplicates)),
+        *(f"  {line}" for line in check_lines(report.checks)),
         f"  splits by {found.grouped_by.replace('_', ' ')}; fingerprint {found.fingerprint}",
         *privacy_lines(found, out, vault or default_vault(out)),
         *_class_table(found.classes),

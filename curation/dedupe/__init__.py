@@ -1,1 +1,1 @@
-"""Finding the same cell twice."""
+"""Finding the same cell twice, whichever way it was turned, cut or encoded again."""

@@ -2,7 +2,7 @@
 
 from .calibrate import LEAST_CELLS, Checked, calibrate
 from .check import CHECK_NAMES, CHECKS, Check
-from .check_report import AcquisitionThreshold, CheckReport, CheckResult
+from .check_report import AcquisitionThreshold, CheckReport, CheckResult, check_lines
 from .drop import chosen_checks, flag_reasons
 from .fine import FineDetail, fine_detail
 from .measures import Measures, check_scores
@@ -19,6 +19,7 @@ __all__ = [
     "FineDetail",
     "Measures",
     "calibrate",
+    "check_lines",
     "check_scores",
     "chosen_checks",
     "fine_detail",

@@ -47,3 +47,15 @@ class CheckReport(Frozen):
     least_cells: int
     too_few: bool
     checks: tuple[CheckResult, ...]
+
+
+def check_lines(report: CheckReport) -> list[str]:
+    """Return what a person reads of it on the terminal."""
+    if not report.flagged:
+        return [f"checks: none of {report.cells} cells flagged"]
+    found = ", ".join(f"{one.check} {one.flagged}" for one in report.checks if one.flagged)
+    weak = "; too few cells to judge by, thresholds are weak" if report.too_few else ""
+    return [
+        f"checks: {report.flagged} of {report.cells} cells flagged ({found}){weak}",
+        "  flags drop nothing by themselves: --drop-flagged CHECK,CHECK does",
+    ]

@@ -1,0 +1,130 @@
+"""Which cells could be copies of each other: neighbours among their codes, found by faiss.
+
+Few codes are all compared. Many go into an inverted file whose cells ship with the model and do not
+depend on the corpus: a batch that is added later is searched in the same cells as everything at
+once would be. What the inverted file misses is measured in docs/duplicates.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .model import CODE_SIZE, code_model
+
+_GATES = ((100_000, 3.5), (2_000_000, 3.0))
+_LAST_GATE = 2.5
+MOST_CANDIDATES = 64
+"""Nearest codes that one code is compared with; more are only met where cells are all alike."""
+MOST_TRIES = 3
+"""Pairs of keypoints by which two cells are compared."""
+ALL_PAIRS_UP_TO = 6_000
+"""Codes; from here on the inverted file."""
+_PROBES = 32
+_BLOCK = 16_384
+
+Flat = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Pairs of cells with the keypoints of each that look alike; (m,) each.
+
+    A pair of cells stands there once for each of its nearest pairs of keypoints, nearest first.
+    `first` and `second` are rows, `first < second`; `tries` counts the pairs of keypoints of one
+    pair of cells from 0; `distances` float32; `cut_off` counts the codes
+    that had more than `MOST_CANDIDATES` neighbours.
+    """
+
+    first: Flat
+    first_keypoint: Flat
+    second: Flat
+    second_keypoint: Flat
+    tries: Flat
+    distances: NDArray[np.float32]
+    cut_off: int
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def gate_distance(cells: int) -> float:
+    """Return how far apart codes may be among so many cells.
+
+    It is a root mean square over the dimensions, in which copies of one cell differ by about 1.
+    A wide gate finds more of what was cropped much; different cells that pass it by chance grow
+    with the square of the number of cells, so that a large corpus has a narrower one.
+    """
+    return next((gate for limit, gate in _GATES if cells <= limit), _LAST_GATE)
+
+
+def find_candidates(
+    codes: NDArray[np.float16], *, known: int = 0, gate: float | None = None
+) -> Candidates:
+    """Return pairs of cells whose codes (n, 3, 24) are within the gate.
+
+    The first `known` cells were compared before: pairs among them are left out.
+    """
+    count, per_cell = codes.shape[:2]
+    flat = codes.reshape(-1, CODE_SIZE).astype(np.float32)
+    there = np.flatnonzero(~np.isnan(flat[:, 0]))
+    asked = there[there >= known * per_cell]
+    if len(asked) == 0 or count < 2:
+        return _candidates([], count, per_cell, 0)
+    index = _index(flat[there])
+    radius = (gate_distance(count) if gate is None else gate) ** 2 * CODE_SIZE
+    parts, cut_off = [], 0
+    for start in range(0, len(asked), _BLOCK):
+        block = asked[start : start + _BLOCK]
+        squared, found = index.search(flat[block], min(MOST_CANDIDATES + 1, len(there)))
+        near = (found >= 0) & (squared <= radius)
+        cut_off += int(near[:, MOST_CANDIDATES:].any(axis=1).sum())
+        row, column = np.nonzero(near)
+        one, other = block[row], there[found[row, column]]
+        parts.append((one, other, squared[row, column]))
+    return _candidates(parts, count, per_cell, cut_off)
+
+
+def _index(codes: NDArray[np.float32]) -> Any:
+    import faiss
+
+    if len(codes) <= ALL_PAIRS_UP_TO:
+        index: Any = faiss.IndexFlatL2(CODE_SIZE)
+    else:
+        centroids = code_model().centroids
+        quantizer = faiss.IndexFlatL2(CODE_SIZE)
+        quantizer.add(centroids)
+        index = faiss.IndexIVFFlat(quantizer, CODE_SIZE, len(centroids))
+        index.nprobe = min(_PROBES, len(centroids))
+    index.add(codes)
+    return index
+
+
+def _candidates(
+    parts: list[tuple[Flat, Flat, NDArray[np.float32]]], count: int, per_cell: int, cut_off: int
+) -> Candidates:
+    if not parts:
+        empty = np.empty(0, np.int64)
+        return Candidates(empty, empty, empty, empty, empty, np.empty(0, np.float32), cut_off)
+    one, other = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
+    squared = np.concatenate([part[2] for part in parts])
+    swap = one // per_cell > other // per_cell
+    first, second = np.where(swap, other, one), np.where(swap, one, other)
+    # Each pair of keypoints once: it may have been found from both sides.
+    _, once = np.unique(first * (count * per_cell) + second, return_index=True)
+    once = once[first[once] // per_cell != second[once] // per_cell]
+    first, second, squared = first[once], second[once], squared[once]
+    pair = first // per_cell * count + second // per_cell
+    # Ties by keypoint, so that the order of the search does not matter.
+    order = np.lexsort((second, first, squared, pair))
+    starts = np.flatnonzero(np.r_[True, np.diff(pair[order]) != 0]) if len(order) else order
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    chosen, rank = order[rank < MOST_TRIES], rank[rank < MOST_TRIES]
+    return Candidates(
+        first[chosen] // per_cell, first[chosen] % per_cell,
+        second[chosen] // per_cell, second[chosen] % per_cell, rank,
+        np.sqrt(np.maximum(squared[chosen], 0) / CODE_SIZE).astype(np.float32), cut_off,
+    )  # fmt: skip

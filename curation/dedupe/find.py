@@ -1,0 +1,105 @@
+"""Everything `curate` asks about duplicates: exact, turned, near; and which cells share a field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from .exact import Conflict, Duplicates, find_duplicates
+from .near import NearPairs, near_pairs
+from .signature import Signatures, read_signatures
+from .thumbs import ChosenThumbs, Thumbs
+
+LARGEST_GROUP = 20
+"""Different pictures of one cell; a larger group is reported and not merged."""
+_DECIDING = ("image_id", "turned_id", "label", "subject", "pixels", "size")
+COLUMNS = (*_DECIDING, "keypoints", "codes")
+"""Of staged rows: what is looked at."""
+
+Flat = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of copies; rows are numbered as those that were given.
+
+    `duplicates` tells what becomes of each row; `same_place` are pairs of rows (m, 2) that show one
+    place of one smear, copies or neighbours: they belong in one split. `giant` are the sizes of
+    groups that were too large to be copies of one cell, and were left as they are.
+    """
+
+    duplicates: Duplicates
+    same_place: Flat
+    near: NearPairs | None
+    giant: tuple[int, ...]
+
+
+def find_copies(table: pa.Table, usable: Flat, thumbs: Thumbs | None) -> Found:
+    """Return what is known of copies among the usable rows of a table with the columns `COLUMNS`.
+
+    Rows that are not usable are in no group. Without `thumbs`, the small pictures of all rows,
+    altered copies are not searched for.
+    """
+    turned = np.asarray(pc.dictionary_encode(_taken(table["turned_id"], usable)).indices)
+    groups, same_place, pairs = turned.astype(np.int64), np.empty((0, 2), np.int64), None
+    giant: tuple[int, ...] = ()
+    if thumbs is not None and len(usable):
+        # One of each set of turned copies: what is equal need not be searched for.
+        first = np.unique(turned, return_index=True)[1]
+        pairs = _near(table, usable[first], thumbs)
+        ends = np.stack([first[pairs.first], first[pairs.second]], axis=1)
+        groups, giant = _merged(groups, ends[pairs.is_copy])
+        same_place = usable[ends]
+    return Found(_decided(table, usable, groups), same_place, pairs, giant)
+
+
+def _near(table: pa.Table, rows: Flat, thumbs: Thumbs) -> NearPairs:
+    whole = read_signatures(table, thumbs)
+    chosen = Signatures(whole.keypoints[rows], whole.codes[rows], ChosenThumbs(thumbs, rows))
+    return near_pairs(chosen, _taken(table["image_id"], rows).to_pylist())
+
+
+def _taken(column: pa.ChunkedArray, rows: Flat) -> pa.Array:
+    taken = column.take(pa.array(rows))
+    return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
+
+
+def _decided(table: pa.Table, usable: Flat, groups: Flat) -> Duplicates:
+    """Decide about groups of two or more; only their rows become Python values."""
+    sizes = np.bincount(groups) if len(groups) else np.empty(0, np.int64)
+    several = np.flatnonzero(sizes[groups] > 1)
+    rows = {name: _taken(table[name], usable[several]).to_pylist() for name in _DECIDING}
+    found = find_duplicates(
+        rows["image_id"], rows["label"], rows["subject"], turned_ids=rows["turned_id"],
+        groups=groups[several], quality=list(zip(rows["pixels"], rows["size"], strict=True)),
+    )  # fmt: skip
+    places = usable[several]
+    reasons = np.full(len(table), "", dtype=object)
+    reasons[places] = found.reasons
+    kept = np.full(len(table), -1, np.int64)
+    stays = found.kept_row >= 0
+    kept[places[stays]] = places[found.kept_row[stays]]
+    conflicts = tuple(
+        Conflict(c.image_id, c.kind, c.labels, tuple(int(places[row]) for row in c.rows))
+        for c in found.conflicts
+    )
+    return Duplicates(found.n_groups, reasons, conflicts, kept)
+
+
+def _merged(turned: Flat, copies: Flat) -> tuple[Flat, tuple[int, ...]]:
+    """Return groups joined by pairs of copies, and the sizes of those that were too large."""
+    ends = turned[copies]
+    count = int(turned.max()) + 1
+    graph = coo_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), shape=(count, count))
+    _, joined = connected_components(graph, directed=False)
+    sizes = np.bincount(joined)
+    giant = sizes > LARGEST_GROUP
+    # Left as they are: each keeps a number of its own.
+    joined = np.where(giant[joined], len(sizes) + np.arange(count), joined)
+    return joined[turned].astype(np.int64), tuple(sorted(sizes[giant].tolist(), reverse=True))

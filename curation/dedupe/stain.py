@@ -1,0 +1,66 @@
+"""Where a tile is stained: the nucleus stands out, whatever the light and the colour cast."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tiles import Tile
+
+Plane = NDArray[np.float32]
+
+_BLUR_PX = 1.5
+_BACKGROUND, _DARKEST = 0.80, 0.02  # quantiles of green: most of a picture is background
+_WHITE, _BLACK = 254, 1
+_DARK = 64.0  # grey levels
+_FEWEST = 32  # pixels of picture: a tile of filling alone has no background
+_MIN_RANGE = 8.0  # grey levels: of an empty picture, noise must not become structure
+
+
+def stain_map(tile: Tile) -> Plane:
+    """Return how strongly each pixel is stained, float32 (96, 96) in [0, 1].
+
+    Green, which the purple of nuclei absorbs most, between the tile's background and its darkest
+    place: a change of brightness, contrast or colour cast moves both.
+    """
+    import cv2
+
+    green = cv2.GaussianBlur(tile[:, :, 1].astype(np.float32), (0, 0), _BLUR_PX)
+    filled = fill(tile)
+    # White filling may be the background; black filling would be the darkest place.
+    ranked = np.sort(green[::2, ::2][~(filled & (green < _DARK))[::2, ::2]], axis=None)
+    if len(ranked) < _FEWEST:
+        return np.zeros_like(green)
+    background = ranked[int(_BACKGROUND * len(ranked))]
+    darkest = ranked[int(_DARKEST * len(ranked))]
+    spread = max(float(background - darkest), _MIN_RANGE)
+    return cast(Plane, np.clip((background - green) / spread, 0, 1) * ~filled)
+
+
+def fill(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return where a picture (h, w, 3) or (h, w) is filling and not picture: pure white or black.
+
+    Masked cells and the corners of turned pictures are full of it; it must count neither as
+    background nor as agreement. What touches it is partly filling, too.
+    """
+    import cv2
+
+    lowest = picture if picture.ndim == 2 else picture.min(axis=2)
+    if int(lowest.max()) < _WHITE and int(lowest.min()) > _BLACK:
+        return np.zeros(lowest.shape, np.bool_)
+    highest = picture if picture.ndim == 2 else picture.max(axis=2)
+    filled = ((lowest >= _WHITE) | (highest <= _BLACK)).astype(np.uint8)
+    return cv2.dilate(filled, np.ones((3, 3), np.uint8)).astype(np.bool_)
+
+
+def without_fill(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture (h, w, 3) or (h, w) whose filling has the colour of its background."""
+    filled = fill(picture)
+    if not filled.any() or filled.all():
+        return picture
+    # Over all of it: where white fills more than any background does, it is the background.
+    ranked = np.sort(picture.reshape(-1, *picture.shape[2:]), axis=0)
+    background = ranked[int(_BACKGROUND * len(ranked))]
+    return np.where(filled if picture.ndim == 2 else filled[:, :, None], background, picture)
