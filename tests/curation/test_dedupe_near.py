@@ -94,7 +94,7 @@ def test_different_cells_are_not_taken_for_copies(cells: list[Pixels]) -> None:
 
 def test_cells_masked_onto_white_are_told_apart(cells: list[Pixels]) -> None:
     y, x = np.indices(cells[0].shape[:2]) - 90
-    outside = x**2 + y**2 > 45**2
+    outside = np.asarray(x**2 + y**2 > 45**2)
     masked = [np.where(outside[..., None], 255, one).astype(np.uint8) for one in cells]
     assert found_pairs(masked) == set()
     copies = [np.ascontiguousarray(np.rot90(one)) for one in masked]
