@@ -18,7 +18,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .cells import Attribute
 from .codec import common_codec
@@ -56,6 +56,7 @@ from .sources import Columns, Source, open_source
 from .split import Fractions
 from .stage import CHUNK_ROWS, stage_cells
 from .staged_rows import StagedRows
+from .validate.checks import chosen_checks
 from .versions import library_versions
 from .vocabulary import canonical_label, check_label_map, unknown_label_message
 
@@ -92,6 +93,14 @@ class CurateConfig(Frozen):
     )
     source_name: str | None = Field(default=None, description="what a card calls the source")
     license: str | None = Field(default=None, description="a Hub licence id, e.g. cc-by-4.0")
+
+    @field_validator("drop_flagged")
+    @classmethod
+    def _checks_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return chosen_checks(",".join(names)) if names else ()
+        except SmearkitError as error:
+            raise ValueError(str(error)) from error
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:

@@ -6,9 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .decide import Decided
 from .dedupe.report import DuplicateReport, duplicate_report, write_conflicts
@@ -48,6 +49,15 @@ class CurationReport(Frozen):
     checks: CheckReport
     acquisitions: tuple[int, ...] = Field(description="cells of each, the largest first")
     splits: SplitReport
+
+    @model_validator(mode="after")
+    def _counts_add_up(self) -> Self:
+        dropped, divided = sum(self.dropped.values()), sum(self.splits.cells.values())
+        if self.n_in != self.n_out + dropped:
+            raise ValueError(f"n_in {self.n_in} != n_out {self.n_out} + dropped {dropped}")
+        if divided != self.n_out:
+            raise ValueError(f"splits add up to {divided}, but n_out is {self.n_out}")
+        return self
 
 
 def write_report(

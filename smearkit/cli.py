@@ -131,7 +131,7 @@ def curate(
     from curation.deidentify.vault import default_vault
     from curation.sources.box_source import open_boxes
     from curation.sources.source import Source
-    from curation.validate.checks import check_lines, chosen_checks
+    from curation.validate.checks import check_lines
 
     from .privacy_lines import privacy_lines, privacy_record
 
@@ -143,7 +143,7 @@ def curate(
         "drop_unknown_labels": drop_unknown_labels, "source_name": source_name,
         "license": license_id, "drop_columns": drop_column or None, "reencode": reencode,
         "text": text, "small_groups": small_groups, "near_duplicates": near,
-        "drop_flagged": None if drop_flagged is None else chosen_checks(drop_flagged),
+        "drop_flagged": None if drop_flagged is None else drop_flagged.split(","),
     }  # fmt: skip
     config = resolve(CurateConfig, {}, config_file, flags)
     if redact and not text_search:

@@ -90,4 +90,5 @@ def test_the_wheel(tmp_path: Path) -> None:
     }
     assert inside <= set(names)
     assert any(name.endswith(".j2") for name in inside)
+    assert {f"curation/dedupe/{name}" for name in ("model.npz", "rates.json")} <= set(names)
     assert "Classifier: Private :: Do Not Upload" in text

@@ -14,13 +14,13 @@ import pytest
 
 from curation import engine as engine_module
 from curation import engine_worker, measures, stage
+from curation.closeup import Closeups
 from curation.curate import CurateConfig, resolve_labels
 from curation.deidentify.treat import Treat
 from curation.deidentify.vault import Vault
 from curation.engine import PROCESSES_FROM_CHUNKS, chosen_engine, run_chunks
 from curation.engine_worker import Outcome, Worker, raise_outcome, sendable
 from curation.errors import EngineError, SmearkitError, SourceError
-from curation.glance import Glances
 from curation.measures import Measure
 from curation.pixels import Limits
 from curation.progress import silent
@@ -201,9 +201,10 @@ def test_measures_are_null_where_a_row_cannot_be_used(
     (root / "basophil" / "basophil_001.jpg").write_bytes(b"no image")
     seen: list[tuple[int, ...]] = []
 
-    def brightness(cells: Glances) -> dict[str, pa.Array]:
-        seen.append(cells.tiles_NHWC.shape)
-        return {"brightness": pa.array(cells.tiles_NHWC.mean(axis=(1, 2, 3)).astype(np.float32))}
+    def brightness(cells: Closeups) -> dict[str, pa.Array]:
+        tiles = cells.glances.tiles_NHWC
+        seen.append(tiles.shape)
+        return {"brightness": pa.array(tiles.mean(axis=(1, 2, 3)).astype(np.float32))}
 
     one = Measure(pa.schema([("brightness", pa.float32())]), brightness)
     monkeypatch.setattr(measures, "MEASURES", (one,))
