@@ -50,6 +50,13 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.first)
 
+    def where(self, chosen: NDArray[np.bool_]) -> Candidates:
+        """Return some of the pairs; all tries of a pair of cells or none must be chosen."""
+        return Candidates(
+            self.first[chosen], self.first_keypoint[chosen], self.second[chosen],
+            self.second_keypoint[chosen], self.tries[chosen], self.distances[chosen], self.cut_off,
+        )  # fmt: skip
+
 
 def gate_distance(cells: int) -> float:
     """Return how far apart codes may be among so many cells.

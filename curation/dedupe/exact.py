@@ -43,6 +43,7 @@ def find_duplicates(
     turned_ids: Sequence[str] | None = None,
     groups: Flat | None = None,
     quality: Sequence[tuple[int, ...]] | None = None,
+    absent: Sequence[bool] | None = None,
 ) -> Duplicates:
     """Keep the best of each group of copies, and drop groups that disagree.
 
@@ -51,6 +52,7 @@ def find_duplicates(
     known subject is kept before one without, then the highest `quality`, then the first row.
 
     `groups` numbers, per row, what shows one cell; without it, images with one id are a group.
+    `absent` tells whose image is not there any more: another copy stays, if there is one.
     """
     names = np.asarray(image_ids, dtype=np.str_)
     numbers = np.unique(names, return_inverse=True)[1] if groups is None else groups
@@ -66,7 +68,8 @@ def find_duplicates(
             found = tuple(sorted({labels[row] for row in rows}))
             conflicts.append(Conflict(str(names[rows[0]]), kind, found, tuple(rows)))
             continue
-        kept = min(rows, key=lambda row: _rank(row, subjects, quality))
+        there = [row for row in rows if absent is None or not absent[row]]
+        kept = min(there or rows, key=lambda row: _rank(row, subjects, quality))
         for row in rows:
             if row != kept:
                 reasons[row] = _how_alike(row, kept, image_ids, turned_ids)

@@ -12,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .exact import Conflict, Duplicates, find_duplicates
-from .near import NearPairs, near_pairs
+from .near import NearPairs, joined_pairs, near_pairs
 from .signature import Signatures, read_signatures
 from .thumbs import ChosenThumbs, Thumbs
 
@@ -23,6 +23,21 @@ COLUMNS = (*_DECIDING, "keypoints", "codes")
 """Of staged rows: what is looked at."""
 
 Flat = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the first rows of a table since an earlier search, the same cells in order.
+
+    `pairs` are numbered by these rows; None: they were not searched for altered copies. `absent`
+    (n,) tells whose image was dropped and is there no more.
+    """
+
+    absent: NDArray[np.bool_]
+    pairs: NearPairs | None
+
+    def __len__(self) -> int:
+        return len(self.absent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +55,62 @@ class Found:
     giant: tuple[int, ...]
 
 
-def find_copies(table: pa.Table, usable: Flat, thumbs: Thumbs | None) -> Found:
+def find_copies(
+    table: pa.Table, usable: Flat, thumbs: Thumbs | None, known: Known | None = None
+) -> Found:
     """Return what is known of copies among the usable rows of a table with the columns `COLUMNS`.
 
     Rows that are not usable are in no group. Without `thumbs`, the small pictures of all rows,
-    altered copies are not searched for.
+    altered copies are not searched for. With `known`, only what came later is.
     """
     turned = np.asarray(pc.dictionary_encode(_taken(table["turned_id"], usable)).indices)
     groups, same_place, pairs = turned.astype(np.int64), np.empty((0, 2), np.int64), None
     giant: tuple[int, ...] = ()
-    if thumbs is not None and len(usable):
-        # One of each set of turned copies: what is equal need not be searched for.
-        first = np.unique(turned, return_index=True)[1]
-        pairs = _near(table, usable[first], thumbs)
+    # One of each set of turned copies, earlier rows first: what is equal need not be searched for.
+    first = np.unique(turned, return_index=True)[1]
+    pairs = _all_pairs(table, usable, turned, first, thumbs, known)
+    if pairs is not None and len(usable):
         ends = np.stack([first[pairs.first], first[pairs.second]], axis=1)
         groups, giant = _merged(groups, ends[pairs.is_copy])
         same_place = usable[ends]
-    return Found(_decided(table, usable, groups), same_place, pairs, giant)
+    absent = np.zeros(len(table), np.bool_)
+    if known is not None:
+        absent[: len(known)] = known.absent
+    return Found(_decided(table, usable, groups, absent), same_place, pairs, giant)
 
 
-def _near(table: pa.Table, rows: Flat, thumbs: Thumbs) -> NearPairs:
+def _all_pairs(
+    table: pa.Table,
+    usable: Flat,
+    turned: Flat,
+    first: Flat,
+    thumbs: Thumbs | None,
+    known: Known | None,
+) -> NearPairs | None:
+    """Return pairs of turned groups, by number: those known, and those that a search finds."""
+    before = None
+    if known is not None and known.pairs is not None:
+        before = _renumbered(known.pairs, usable, turned)
+    if thumbs is None or not len(usable):
+        return before
+    rows = usable[first]
+    compared = 0 if known is None or before is None else int((rows < len(known)).sum())
+    found = _near(table, rows, thumbs, compared)
+    return found if before is None else joined_pairs(before, found)
+
+
+def _renumbered(pairs: NearPairs, usable: Flat, turned: Flat) -> NearPairs:
+    """Return known pairs by the turned groups of their rows, without those no longer usable."""
+    groups = np.full(int(max(pairs.second.max(initial=0), usable.max(initial=0))) + 1, -1, np.int64)
+    groups[usable] = turned
+    ends = np.sort(np.stack([groups[pairs.first], groups[pairs.second]], axis=1), axis=1)
+    return pairs.where(ends[:, 0] >= 0, ends)
+
+
+def _near(table: pa.Table, rows: Flat, thumbs: Thumbs, known: int) -> NearPairs:
     whole = read_signatures(table, thumbs)
     chosen = Signatures(whole.keypoints[rows], whole.codes[rows], ChosenThumbs(thumbs, rows))
-    return near_pairs(chosen, _taken(table["image_id"], rows).to_pylist())
+    return near_pairs(chosen, _taken(table["image_id"], rows).to_pylist(), known=known)
 
 
 def _taken(column: pa.ChunkedArray, rows: Flat) -> pa.Array:
@@ -70,7 +118,7 @@ def _taken(column: pa.ChunkedArray, rows: Flat) -> pa.Array:
     return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
 
 
-def _decided(table: pa.Table, usable: Flat, groups: Flat) -> Duplicates:
+def _decided(table: pa.Table, usable: Flat, groups: Flat, absent: NDArray[np.bool_]) -> Duplicates:
     """Decide about groups of two or more; only their rows become Python values."""
     sizes = np.bincount(groups) if len(groups) else np.empty(0, np.int64)
     several = np.flatnonzero(sizes[groups] > 1)
@@ -78,6 +126,7 @@ def _decided(table: pa.Table, usable: Flat, groups: Flat) -> Duplicates:
     found = find_duplicates(
         rows["image_id"], rows["label"], rows["subject"], turned_ids=rows["turned_id"],
         groups=groups[several], quality=list(zip(rows["pixels"], rows["size"], strict=True)),
+        absent=absent[usable[several]].tolist(),
     )  # fmt: skip
     places = usable[several]
     reasons = np.full(len(table), "", dtype=object)

@@ -7,7 +7,9 @@ depend on shifts, crops, rotations or magnification.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,9 @@ _SIGMAS = 2.0 * 1.19 ** np.arange(11)  # px of the half-size grid: radii of 5 to
 _RIM = 2  # px of the grid: an extremum there may lie outside the picture
 _MIN_RESPONSE = 0.002
 _RADIUS = 2.5  # px of the tile per px of sigma on the grid
+_AT_ONCE = 8
+"""Cells whose scale space is made in one go, as channels of one picture: OpenCV then spends its
+time on the pixels, and not on starting; the scale space of more does not fit the cache."""
 
 Keypoints = NDArray[np.float32]
 """(3, 3): x, y and radius in px of the tile, strongest first; NaN where there are fewer blobs."""
@@ -30,61 +35,108 @@ Keypoints = NDArray[np.float32]
 
 def find_keypoints(stain: Plane) -> Keypoints:
     """Return the strongest blobs of a stain map, float32 (96, 96) in [0, 1]."""
-    space = _difference_of_gaussians(stain)
-    level, row, column = np.nonzero(_is_extremum(space))
-    response = space[level, row, column]
-    found = np.full((KEYPOINTS, 3), np.nan, np.float32)
-    for slot, which in enumerate(np.argsort(-response, kind="stable")[:KEYPOINTS]):
-        found[slot] = _refined(space, int(level[which]), int(row[which]), int(column[which]))
+    return cast(Keypoints, find_all_keypoints([stain])[0])
+
+
+def find_all_keypoints(stains: Sequence[Plane]) -> NDArray[np.float32]:
+    """Return the strongest blobs of each stain map, float32 (n, 3, 3)."""
+    parts = [
+        _keypoints(_difference_of_gaussians(stains[start : start + _AT_ONCE]))
+        for start in range(0, len(stains), _AT_ONCE)
+    ]
+    return np.concatenate(parts) if parts else np.empty((0, KEYPOINTS, 3), np.float32)
+
+
+def _keypoints(space_LHWN: NDArray[np.float32]) -> NDArray[np.float32]:
+    level, row, column, cell = np.nonzero(_is_extremum(space_LHWN))
+    response = space_LHWN[level, row, column, cell]
+    # Strongest first in each cell; of equals, the one of the finer scale.
+    order = np.lexsort((-response, cell))
+    starts = np.searchsorted(cell[order], np.arange(space_LHWN.shape[3]))
+    slot = np.arange(len(order)) - starts[cell[order]]
+    chosen, slot = order[slot < KEYPOINTS], slot[slot < KEYPOINTS]
+    found = np.full((space_LHWN.shape[3], KEYPOINTS, 3), np.nan, np.float32)
+    at = level[chosen], row[chosen], column[chosen], cell[chosen]
+    found[cell[chosen], slot] = _refined(space_LHWN, *at)
     return found
 
 
-def _difference_of_gaussians(stain: Plane) -> NDArray[np.float32]:
-    """Return the scale space, float32 (10, 48, 48)."""
+def _difference_of_gaussians(stains: Sequence[Plane]) -> NDArray[np.float32]:
+    """Return the scale spaces, float32 (10, 48, 48, n)."""
     import cv2
 
-    blurred = np.empty((len(_SIGMAS), _GRID, _GRID), np.float32)
-    half = cv2.resize(stain, (_GRID, _GRID), interpolation=cv2.INTER_AREA)
-    before = 0.0
-    for level, sigma in enumerate(_SIGMAS.tolist()):
-        step = (sigma**2 - before**2) ** 0.5
-        source = half if level == 0 else blurred[level - 1]
-        cv2.GaussianBlur(source, (0, 0), step, dst=blurred[level], borderType=cv2.BORDER_REPLICATE)
-        before = sigma
+    size = _GRID, _GRID
+    halves = [cv2.resize(stain, size, interpolation=cv2.INTER_AREA) for stain in stains]
+    blurred = np.empty((len(_SIGMAS), _GRID, _GRID, len(stains)), np.float32)
+    source = np.stack(halves, axis=-1)
+    for level, kernel in enumerate(_kernels()):
+        cv2.sepFilter2D(
+            source, -1, kernel, kernel, dst=blurred[level], borderType=cv2.BORDER_REPLICATE
+        )
+        source = blurred[level]
     return blurred[:-1] - blurred[1:]
 
 
-def _is_extremum(space: NDArray[np.float32]) -> NDArray[np.bool_]:
+@cache
+def _kernels() -> tuple[NDArray[np.float32], ...]:
+    """Return the Gaussians that lead from each level to the next."""
+    import cv2
+
+    before = np.concatenate([[0.0], _SIGMAS[:-1]])
+    steps = np.sqrt(_SIGMAS**2 - before**2).tolist()
+    # Four standard deviations to each side, as OpenCV takes for pictures of float32.
+    return tuple(
+        np.asarray(cv2.getGaussianKernel(round(8 * step + 1) | 1, step, cv2.CV_32F), np.float32)
+        for step in steps
+    )
+
+
+def _is_extremum(space_LHWN: NDArray[np.float32]) -> NDArray[np.bool_]:
     import cv2
 
     square = np.ones((3, 3), np.uint8)
-    highest = np.stack([cv2.dilate(plane, square) for plane in space])
+    highest = np.empty_like(space_LHWN)
+    for plane, out in zip(space_LHWN, highest, strict=True):
+        cv2.dilate(plane, square, dst=out)
     around = highest.copy()
     np.maximum(around[1:], highest[:-1], out=around[1:])
     np.maximum(around[:-1], highest[1:], out=around[:-1])
-    extremum: NDArray[np.bool_] = (space >= around) & (space > _MIN_RESPONSE)
-    inside = np.zeros_like(extremum)
-    inside[:, _RIM:-_RIM, _RIM:-_RIM] = extremum[:, _RIM:-_RIM, _RIM:-_RIM]
-    return inside
+    np.maximum(around, np.nextafter(np.float32(_MIN_RESPONSE), np.float32(1)), out=around)
+    extremum: NDArray[np.bool_] = space_LHWN >= around
+    extremum[:, :_RIM], extremum[:, -_RIM:] = False, False
+    extremum[:, :, :_RIM], extremum[:, :, -_RIM:] = False, False
+    return extremum
 
 
 def _refined(
-    space: NDArray[np.float32], level: int, row: int, column: int
-) -> tuple[float, float, float]:
-    """Return x, y and radius in px of the tile, between the grid's points by parabolas."""
-    middle = float(space[level, row, column])
-    x = column + _peak(space[level, row, column - 1], middle, space[level, row, column + 1])
-    y = row + _peak(space[level, row - 1, column], middle, space[level, row + 1, column])
-    scale = float(level)
-    if 0 < level < len(space) - 1:
-        scale += _peak(space[level - 1, row, column], middle, space[level + 1, row, column])
-    sigma = float(_SIGMAS[0]) * float(_SIGMAS[1] / _SIGMAS[0]) ** scale
-    return 2 * x + 0.5, 2 * y + 0.5, _RADIUS * sigma
+    space_LHWN: NDArray[np.float32],
+    level: NDArray[np.int64],
+    row: NDArray[np.int64],
+    column: NDArray[np.int64],
+    cell: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return x, y and radius in px of the tile, between the grid's points by parabolas; (k, 3)."""
+    middle = space_LHWN[level, row, column, cell]
+    x = column + _peak(
+        space_LHWN[level, row, column - 1, cell], middle, space_LHWN[level, row, column + 1, cell]
+    )
+    y = row + _peak(
+        space_LHWN[level, row - 1, column, cell], middle, space_LHWN[level, row + 1, column, cell]
+    )
+    last = len(space_LHWN) - 1
+    finer, coarser = np.maximum(level - 1, 0), np.minimum(level + 1, last)
+    between = _peak(
+        space_LHWN[finer, row, column, cell], middle, space_LHWN[coarser, row, column, cell]
+    )
+    scale = level + np.where((level > 0) & (level < last), between, 0.0)
+    sigma = _SIGMAS[0] * (_SIGMAS[1] / _SIGMAS[0]) ** scale
+    return np.stack([2 * x + 0.5, 2 * y + 0.5, _RADIUS * sigma], axis=1)
 
 
-def _peak(before: Any, middle: float, after: Any) -> float:
+def _peak(before: Any, middle: Any, after: Any) -> NDArray[np.float64]:
     """Return where a parabola through three equidistant values peaks, in [-0.5, 0.5]."""
-    bend = float(before) - 2 * middle + float(after)
-    if abs(bend) < 1e-9:
-        return 0.0
-    return min(0.5, max(-0.5, 0.5 * (float(before) - float(after)) / bend))
+    before, middle, after = (value.astype(np.float64) for value in (before, middle, after))
+    bend = before - 2 * middle + after
+    flat = np.abs(bend) < 1e-9
+    peak = 0.5 * (before - after) / np.where(flat, 1.0, bend)
+    return np.where(flat, 0.0, np.clip(peak, -0.5, 0.5))

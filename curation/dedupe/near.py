@@ -7,7 +7,7 @@ order, and in how many batches they came does not change what is found about a p
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,13 +53,39 @@ class NearPairs:
         same: NDArray[np.bool_] = self.shift <= SAME_VIEW_SHIFT
         return same
 
+    def where(self, chosen: NDArray[np.bool_], ends: Flat) -> NearPairs:
+        """Return some of the pairs, renumbered: all pairs lie between `ends`, (m, 2)."""
+        return replace(
+            self, first=ends[chosen, 0], second=ends[chosen, 1],
+            correlation=self.correlation[chosen], overlap=self.overlap[chosen],
+            shift=self.shift[chosen],
+        )  # fmt: skip
 
-def near_pairs(signatures: Signatures, image_ids: Sequence[str], *, known: int = 0) -> NearPairs:
+
+def joined_pairs(before: NearPairs, found: NearPairs) -> NearPairs:
+    """Return pairs known before with those found now, in order; counts are those of now."""
+    first = np.concatenate([before.first, found.first])
+    second = np.concatenate([before.second, found.second])
+    order = np.lexsort((second, first))
+    return replace(
+        found, first=first[order], second=second[order],
+        correlation=np.concatenate([before.correlation, found.correlation])[order],
+        overlap=np.concatenate([before.overlap, found.overlap])[order],
+        shift=np.concatenate([before.shift, found.shift])[order],
+    )  # fmt: skip
+
+
+def near_pairs(
+    signatures: Signatures, image_ids: Sequence[str], *, known: int = 0, across: bool = False
+) -> NearPairs:
     """Return the pairs of cells that show one place of one smear.
 
-    Pairs among the first `known` cells were found before and are left out.
+    Pairs among the first `known` cells were found before and are left out; with `across`, pairs
+    among the others as well.
     """
     candidates = find_candidates(signatures.codes, known=known)
+    if across:
+        candidates = candidates.where((candidates.first < known) & (candidates.second >= known))
     ids = np.asarray(image_ids, dtype=np.str_)
     found: dict[tuple[int, int], Match] = {}
     registered, rejected = 0, -1.0

@@ -19,24 +19,30 @@ _FEWEST = 32  # pixels of picture: a tile of filling alone has no background
 _MIN_RANGE = 8.0  # grey levels: of an empty picture, noise must not become structure
 
 
-def stain_map(tile: Tile) -> Plane:
+def stain_map(tile: Tile, filled: NDArray[np.bool_] | None = None) -> Plane:
     """Return how strongly each pixel is stained, float32 (96, 96) in [0, 1].
 
     Green, which the purple of nuclei absorbs most, between the tile's background and its darkest
-    place: a change of brightness, contrast or colour cast moves both.
+    place: a change of brightness, contrast or colour cast moves both. `filled` is `fill` of it.
     """
     import cv2
 
-    green = cv2.GaussianBlur(tile[:, :, 1].astype(np.float32), (0, 0), _BLUR_PX)
-    filled = fill(tile)
-    # White filling may be the background; black filling would be the darkest place.
-    ranked = np.sort(green[::2, ::2][~(filled & (green < _DARK))[::2, ::2]], axis=None)
+    channel = np.asarray(cv2.extractChannel(tile, 1)).astype(np.float32)
+    green = cast(Plane, cv2.GaussianBlur(channel, (0, 0), _BLUR_PX))
+    filled = fill(tile) if filled is None else filled
+    sample = green[::2, ::2]
+    if filled.any():
+        # White filling may be the background; black filling would be the darkest place.
+        sample = sample[~(filled & (green < _DARK))[::2, ::2]]
+    ranked = np.sort(sample, axis=None)
     if len(ranked) < _FEWEST:
         return np.zeros_like(green)
     background = ranked[int(_BACKGROUND * len(ranked))]
     darkest = ranked[int(_DARKEST * len(ranked))]
     spread = max(float(background - darkest), _MIN_RANGE)
-    return cast(Plane, np.clip((background - green) / spread, 0, 1) * ~filled)
+    stain = np.clip((background - green) / spread, 0, 1)
+    stain[filled] = 0
+    return cast(Plane, stain)
 
 
 def fill(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -47,17 +53,21 @@ def fill(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """
     import cv2
 
-    lowest = picture if picture.ndim == 2 else picture.min(axis=2)
-    if int(lowest.max()) < _WHITE and int(lowest.min()) > _BLACK:
-        return np.zeros(lowest.shape, np.bool_)
-    highest = picture if picture.ndim == 2 else picture.max(axis=2)
-    filled = ((lowest >= _WHITE) | (highest <= _BLACK)).astype(np.uint8)
-    return cv2.dilate(filled, np.ones((3, 3), np.uint8)).astype(np.bool_)
+    channels = 1 if picture.ndim == 2 else picture.shape[2]
+    filled = cv2.bitwise_or(
+        cv2.inRange(picture, (_WHITE,) * channels, (255,) * channels),
+        cv2.inRange(picture, (0,) * channels, (_BLACK,) * channels),
+    )
+    if cv2.hasNonZero(filled):
+        filled = cv2.dilate(filled, np.ones((3, 3), np.uint8))
+    return np.asarray(filled, np.uint8) != 0
 
 
-def without_fill(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def without_fill(
+    picture: NDArray[np.uint8], filled: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
     """Return a picture (h, w, 3) or (h, w) whose filling has the colour of its background."""
-    filled = fill(picture)
+    filled = fill(picture) if filled is None else filled
     if not filled.any() or filled.all():
         return picture
     # Over all of it: where white fills more than any background does, it is the background.
