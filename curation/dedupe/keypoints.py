@@ -24,6 +24,7 @@ _GRID = TILE_PX // 2
 _SIGMAS = 2.0 * 1.19 ** np.arange(11)  # px of the half-size grid: radii of 5 to 25 px of the tile
 _RIM = 2  # px of the grid: an extremum there may lie outside the picture
 _MIN_RESPONSE = 0.002
+_LEAST_RESPONSE = np.nextafter(np.float32(_MIN_RESPONSE), np.float32(1))  # above it
 _RADIUS = 2.5  # px of the tile per px of sigma on the grid
 _AT_ONCE = 8
 """Cells whose scale space is made in one go, as channels of one picture: OpenCV then spends its
@@ -40,41 +41,57 @@ def find_keypoints(stain: Plane) -> Keypoints:
 
 def find_all_keypoints(stains: Sequence[Plane]) -> NDArray[np.float32]:
     """Return the strongest blobs of each stain map, float32 (n, 3, 3)."""
-    parts = [
-        _keypoints(_difference_of_gaussians(stains[start : start + _AT_ONCE]))
-        for start in range(0, len(stains), _AT_ONCE)
-    ]
-    return np.concatenate(parts) if parts else np.empty((0, KEYPOINTS, 3), np.float32)
-
-
-def _keypoints(space_LHWN: NDArray[np.float32]) -> NDArray[np.float32]:
-    level, row, column, cell = np.nonzero(_is_extremum(space_LHWN))
-    response = space_LHWN[level, row, column, cell]
-    # Strongest first in each cell; of equals, the one of the finer scale.
-    order = np.lexsort((-response, cell))
-    starts = np.searchsorted(cell[order], np.arange(space_LHWN.shape[3]))
-    slot = np.arange(len(order)) - starts[cell[order]]
-    chosen, slot = order[slot < KEYPOINTS], slot[slot < KEYPOINTS]
-    found = np.full((space_LHWN.shape[3], KEYPOINTS, 3), np.nan, np.float32)
-    at = level[chosen], row[chosen], column[chosen], cell[chosen]
-    found[cell[chosen], slot] = _refined(space_LHWN, *at)
+    found = np.full((len(stains), KEYPOINTS, 3), np.nan, np.float32)
+    space: _ScaleSpace | None = None
+    for start in range(0, len(stains), _AT_ONCE):
+        chosen = stains[start : start + _AT_ONCE]
+        if space is None or space.cells != len(chosen):
+            space = _ScaleSpace(len(chosen))
+        _find(space, chosen, found[start : start + _AT_ONCE])
     return found
 
 
-def _difference_of_gaussians(stains: Sequence[Plane]) -> NDArray[np.float32]:
-    """Return the scale spaces, float32 (10, 48, 48, n)."""
+class _ScaleSpace:
+    """Memory for the scale spaces of some cells: to get it anew each time costs more than to work.
+
+    `blurred` float32 (11, 48, 48, n); `responses`, `highest` and `around` (10, 48, 48, n).
+    """
+
+    def __init__(self, cells: int) -> None:
+        self.cells = cells
+        shape = len(_SIGMAS), _GRID, _GRID, cells
+        self.blurred, self.responses, self.highest, self.around = (
+            np.empty((shape[0] - less, *shape[1:]), np.float32) for less in (0, 1, 1, 1)
+        )
+
+
+def _find(space: _ScaleSpace, stains: Sequence[Plane], found: NDArray[np.float32]) -> None:
+    _respond(space, stains)
+    responses = space.responses
+    # Not `nonzero`, which takes several times as long over four axes.
+    places = np.flatnonzero(_is_extremum(space))
+    level, row, column, cell = np.unravel_index(places, responses.shape)
+    strength = responses.ravel()[places]
+    # Strongest first in each cell; of equals, the one of the finer scale.
+    order = np.lexsort((-strength, cell))
+    starts = np.searchsorted(cell[order], np.arange(space.cells))
+    slot = np.arange(len(order)) - starts[cell[order]]
+    chosen, slot = order[slot < KEYPOINTS], slot[slot < KEYPOINTS]
+    at = level[chosen], row[chosen], column[chosen], cell[chosen]
+    found[cell[chosen], slot] = _refined(responses, *at)
+
+
+def _respond(space: _ScaleSpace, stains: Sequence[Plane]) -> None:
+    """Fill in the differences of Gaussians."""
     import cv2
 
     size = _GRID, _GRID
     halves = [cv2.resize(stain, size, interpolation=cv2.INTER_AREA) for stain in stains]
-    blurred = np.empty((len(_SIGMAS), _GRID, _GRID, len(stains)), np.float32)
     source = np.stack(halves, axis=-1)
-    for level, kernel in enumerate(_kernels()):
-        cv2.sepFilter2D(
-            source, -1, kernel, kernel, dst=blurred[level], borderType=cv2.BORDER_REPLICATE
-        )
-        source = blurred[level]
-    return blurred[:-1] - blurred[1:]
+    for kernel, blurred in zip(_kernels(), space.blurred, strict=True):
+        cv2.sepFilter2D(source, -1, kernel, kernel, dst=blurred, borderType=cv2.BORDER_REPLICATE)
+        source = blurred
+    np.subtract(space.blurred[:-1], space.blurred[1:], out=space.responses)
 
 
 @cache
@@ -91,18 +108,17 @@ def _kernels() -> tuple[NDArray[np.float32], ...]:
     )
 
 
-def _is_extremum(space_LHWN: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _is_extremum(space: _ScaleSpace) -> NDArray[np.bool_]:
     import cv2
 
     square = np.ones((3, 3), np.uint8)
-    highest = np.empty_like(space_LHWN)
-    for plane, out in zip(space_LHWN, highest, strict=True):
+    highest, around = space.highest, space.around
+    for plane, out in zip(space.responses, highest, strict=True):
         cv2.dilate(plane, square, dst=out)
-    around = highest.copy()
+    np.maximum(highest, _LEAST_RESPONSE, out=around)
     np.maximum(around[1:], highest[:-1], out=around[1:])
     np.maximum(around[:-1], highest[1:], out=around[:-1])
-    np.maximum(around, np.nextafter(np.float32(_MIN_RESPONSE), np.float32(1)), out=around)
-    extremum: NDArray[np.bool_] = space_LHWN >= around
+    extremum: NDArray[np.bool_] = space.responses >= around
     extremum[:, :_RIM], extremum[:, -_RIM:] = False, False
     extremum[:, :, :_RIM], extremum[:, :, -_RIM:] = False, False
     return extremum
