@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 
@@ -32,12 +31,19 @@ def turned_id(pixels: Pixels, image_id: str | None = None) -> str:
     is the picture's own, if it is known.
     """
     corners = _corner_sums(pixels)
-    if any(a == b for a, b in pairwise(sorted(corners))):
+    if len(set(corners)) < len(corners):
         return min(pixel_id(turn(pixels)) for turn in ORIENTATIONS)
-    which = min(range(len(ORIENTATIONS)), key=lambda i: _turned_corners(corners, i))
+    which = min(range(len(ORIENTATIONS)), key=lambda i: [corners[at] for at in _CORNERS_AFTER[i]])
     if which == 0 and image_id is not None:
         return image_id
-    return pixel_id(ORIENTATIONS[which](pixels))
+    return pixel_id(_oriented(pixels, which))
+
+
+# Per orientation, which corner of the picture comes to lie at each corner, rows first.
+_CORNERS_AFTER: tuple[tuple[int, ...], ...] = tuple(
+    tuple(turn(np.arange(4, dtype=np.uint8).reshape(2, 2)).ravel().tolist())
+    for turn in ORIENTATIONS
+)
 
 
 def _corner_sums(pixels: Pixels) -> tuple[int, int, int, int]:
@@ -51,7 +57,23 @@ def _corner_sums(pixels: Pixels) -> tuple[int, int, int, int]:
     return a, b, c, d
 
 
-def _turned_corners(corners: tuple[int, int, int, int], which: int) -> list[int]:
-    square = np.array(corners, dtype=np.int64).reshape(2, 2)
-    turned: list[int] = ORIENTATIONS[which](square).ravel().tolist()  # type: ignore[arg-type]
-    return turned
+def _oriented(pixels: Pixels, which: int) -> Pixels:
+    """Return what `ORIENTATIONS` makes of a picture, in a third of numpy's time."""
+    import cv2
+
+    # Where rows become columns, plane by plane: OpenCV moves single bytes fastest.
+    swaps, flip = _STEPS[which]
+    turned = pixels
+    if swaps and pixels.ndim == 3:
+        turned = np.asarray(cv2.merge([cv2.transpose(p) for p in cv2.split(pixels)]), np.uint8)
+    elif swaps:
+        turned = np.asarray(cv2.transpose(pixels), np.uint8)
+    return turned if flip is None else np.asarray(cv2.flip(turned, flip), np.uint8)
+
+
+# The same orientations: whether rows become columns, and then what is flipped (0: up and down, 1:
+# left and right, -1: both).
+_STEPS: tuple[tuple[bool, int | None], ...] = (
+    (False, None), (True, 0), (False, -1), (True, 1),
+    (False, 1), (True, None), (False, 0), (True, -1),
+)  # fmt: skip

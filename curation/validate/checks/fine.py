@@ -40,11 +40,15 @@ def fine_detail(pixels: Pixels) -> FineDetail:
 
 def _middle(pixels: Pixels) -> Plane:
     """Return the middle of the green channel, in which every stain of a smear absorbs."""
+    import cv2
+
     height, width = pixels.shape[:2]
     down, across = min(height, _SIDE_PX), min(width, _SIDE_PX)
     top, left = (height - down) // 2, (width - across) // 2
     window = pixels[top : top + down, left : left + across]
-    return np.ascontiguousarray(window if window.ndim == 2 else window[..., 1])
+    if window.ndim == 2:
+        return np.ascontiguousarray(window)
+    return np.asarray(cv2.extractChannel(window, 1), np.uint8)
 
 
 def _sharpness(plane: Plane) -> float:
