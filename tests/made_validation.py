@@ -46,8 +46,11 @@ def write_classes(folder: Path) -> Path:
 def made_validation(root: Path) -> MadeValidation:
     """Curate and validate below a folder; within one test run, only the first call does."""
     config = CurateConfig(text="off", source_name="drawn cells", license="cc0-1.0")
+    # A key that is always the same: it orders the rows, and so what is learned from which.
+    vault = root / "corpus-vault"
+    vault.mkdir(mode=0o700, parents=True)
+    (vault / "key").write_text(bytes(range(32)).hex())
     corpus = curate([write_classes(root / "export")], root / "corpus", config)
     folder = root / "corpus-validation"
-    vault = root / "corpus-vault"
     report = validate(corpus.path, folder, ValidateConfig(), vault=vault)
     return MadeValidation(corpus, vault, folder, report)

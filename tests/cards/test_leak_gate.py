@@ -12,6 +12,7 @@ import pytest
 
 from cards.gates import LEAK_GATE, no_identifier, overridden
 from curation.cells import SCHEMA
+from curation.dedupe.report import CONFLICTS_NAME
 from curation.deidentify.leaks import Scan, scan_for_leaks
 from curation.deidentify.vault import Vault, default_vault, open_vault, record_identifiers
 from tests.made import RECORD_NUMBERS, SUBJECTS, Made
@@ -72,6 +73,14 @@ def test_in_a_file_name(folder: Path, vault: Vault, name: str) -> None:
     found = scan_for_leaks(folder, vault)
     assert {hit.carrier for hit in found.hits} == {"file name"}
     assert name not in repr(found)
+
+
+def test_in_the_list_of_conflicts(folder: Path, vault: Vault) -> None:
+    (folder / "reports").mkdir()
+    rows = [{"group": 0, "image_id": "ab" * 16, "label": "monocyte", "subject": NAME}]
+    listed = folder / "reports" / CONFLICTS_NAME
+    pq.write_table(pa.Table.from_pylist(rows), listed, compression="zstd")
+    assert kinds(scan_for_leaks(folder, vault)) == [(f"reports/{CONFLICTS_NAME}", "subject")]
 
 
 @pytest.mark.parametrize("column", ["subject", "slide", "site", "source", "license", "image_id"])

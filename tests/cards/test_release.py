@@ -131,6 +131,7 @@ def test_what_a_dataset_folder_holds(released: Release, made: Made, kind: str) -
         expected |= {
             "reports/report-open.html", "reports/figures/real_over_synthetic.jpg",
             "reports/figures/closest_training_pairs.jpg", "reports/curation.json",
+            "reports/conflicts.parquet",
         }  # fmt: skip
     assert files == expected
     assert "1.2.0" in (folder / "CHANGELOG.md").read_text()
@@ -178,6 +179,8 @@ def test_the_card(released: Release, kind: str) -> None:
     assert card.data.pretty_name == ("Drawn discs" if kind == "real" else "Drawn discs (synthetic)")
     splits = [entry["split"] for entry in card.data.configs[0]["data_files"]]
     assert splits == (["train", "validation", "test"] if kind == "real" else ["train"])
+    searched = "Turned, cropped, shifted and recompressed copies were searched for"
+    assert (searched in text) == (kind == "real")
     for gate in released.info.gates:
         assert f"| {gate.name} | passed | {gate.detail} |" in text
     # A table needs an empty line before it, or it is read as part of the paragraph.

@@ -30,7 +30,8 @@ VERBS = {
         "--subject-column", "--slide-column", "--site-column", "--map-label",
         "--drop-unknown-labels", "--source-name", "--license", "--json", "--drop-column",
         "--policy", "--boxes", "--box-margin", "--box-edge", "--reencode", "--redact", "--text",
-        "--no-text", "--small-groups", "--verbose-private",
+        "--no-text", "--small-groups", "--verbose-private", "--near", "--no-near",
+        "--drop-flagged", "--engine",
     },
     "policy show": set(),
     "policy check": {"--json"},
@@ -153,6 +154,8 @@ def test_curate_for_a_person(tmp_path: Path) -> None:
     result = run("curate", write_export(tmp_path / "export", 6), "-o", tmp_path / "corpus")
     assert result.exit_code == 0
     assert "18 images in, 18 cells out; dropped: none" in result.stdout
+    assert "  copies: none; 0 groups in conflict\n" in result.stdout
+    assert "  checks: " in result.stdout
     assert result.stderr == ""
 
 

@@ -14,6 +14,7 @@ from curation.curate import CurateConfig, curate
 from curation.errors import GeneratorError, OutputExistsError
 from curation.output import partial_path
 from curation.vocabulary import LABEL_IDS
+from synth import denoiser
 from synth import train as module
 from synth.config import TrainConfig, preset
 from synth.denoiser import build_denoiser
@@ -218,8 +219,11 @@ def test_an_existing_out_is_refused(made: Made, tmp_path: Path) -> None:
     assert (tmp_path / "generator").read_text() == "mine"
 
 
-def test_the_loss_at_a_fixed_seed() -> None:
+def test_the_loss_at_a_fixed_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A refactoring of network, preconditioning or loss must give this number again."""
+    # The vocabulary grows, and with it how many random numbers the first weights take.
+    for where in (denoiser, module):
+        monkeypatch.setattr(where, "NULL_LABEL", 32)
     torch.manual_seed(0)
     config = preset("smoke").model_copy(update={"dropout": 0.0})
     network = build_denoiser(config)
