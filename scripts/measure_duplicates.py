@@ -101,16 +101,18 @@ def false_merges(other: Sequence[Path]) -> tuple[dict[str, Any], FalseRates]:
         "index_recall": _index_recall(pbc),
         "gate": dict(zip(map(str, gates), shares, strict=True)),
         "listed": [
-            [int(a), int(b), round(float(c), 4), round(float(o), 3), round(float(s), 3)]
-            for a, b, c, o, s in zip(pairs.first, pairs.second, pairs.correlation, pairs.overlap,
-                                     pairs.shift, strict=True)
+            [int(a), int(b), *(round(float(value), 4) for value in measured)]
+            for a, b, *measured in zip(
+                pairs.first, pairs.second, pairs.correlation, pairs.detail, pairs.overlap,
+                pairs.shift, strict=True,
+            )
         ],
     }  # fmt: skip
     rates = FalseRates(
         measured_on="14,596 PBC cells at 128 px, every pair; each pair taken was looked at",
         cells=len(pbc), pairs=len(pbc) * (len(pbc) - 1) // 2 + cross_pairs,
         gate_distance=tuple(gates), gate_share=tuple(shares), merged=int(crossing.sum()),
-        highest_correlation=round(pairs.highest_rejected, 4),
+        highest_rejected=round(pairs.highest_rejected, 4),
     )  # fmt: skip
     return result, rates
 
@@ -120,7 +122,8 @@ def _summary(pairs: NearPairs) -> dict[str, Any]:
         "found": len(pairs), "copies": int(pairs.is_copy.sum()),
         "neighbours": int((~pairs.is_copy).sum()), "candidates": pairs.candidates,
         "registered": pairs.registered, "highest_rejected": round(pairs.highest_rejected, 4),
-        "lowest_taken": round(float(pairs.correlation.min(initial=1)), 4),
+        "lowest_correlation": round(float(pairs.correlation.min(initial=1)), 4),
+        "lowest_detail": round(float(pairs.detail.min(initial=1)), 4),
         "cut_off": pairs.cut_off,
     }  # fmt: skip
 

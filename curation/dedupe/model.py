@@ -32,8 +32,8 @@ class FalseRates(Frozen):
     gate_share: tuple[float, ...]
     merged: int
     """Pairs that were merged although they are different cells."""
-    highest_correlation: float
-    """The most that two different cells reached after registration."""
+    highest_rejected: float
+    """The most that two different cells reached: the lesser of correlation and detail."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .alignment import align
 from .candidates import MOST_TRIES, Candidates, find_candidates
-from .registration import MIN_CORRELATION, Match, is_same_place, register
+from .registration import MIN_OVERLAP, Match, is_same_place, register
 from .signature import Signatures
 from .thumbs import Pictures
 
@@ -23,6 +24,9 @@ SAME_VIEW_SHIFT = 0.1
 _MIN_AGREEMENT = 0.6
 _BLOCK = 4096
 
+PAIR_COLUMNS = ("first", "second", *Match._fields)
+"""Of `NearPairs`: what is known of each pair."""
+
 Flat = NDArray[np.int64]
 
 
@@ -30,18 +34,19 @@ Flat = NDArray[np.int64]
 class NearPairs:
     """Verified pairs of rows, (m,) each, `first < second`; and how many were looked at.
 
-    `correlation`, `overlap` and `shift` are those of registration (`Match`).
+    `correlation`, `detail`, `overlap` and `shift` are those of registration (`Match`).
     """
 
     first: Flat
     second: Flat
     correlation: NDArray[np.float32]
+    detail: NDArray[np.float32]
     overlap: NDArray[np.float32]
     shift: NDArray[np.float32]
     candidates: int
     registered: int
     highest_rejected: float
-    """The best correlation of a pair that was not taken: how far it stays from the threshold."""
+    """The best of the pairs that were not taken, by the lesser of correlation and detail."""
     cut_off: int
 
     def __len__(self) -> int:
@@ -55,24 +60,17 @@ class NearPairs:
 
     def where(self, chosen: NDArray[np.bool_], ends: Flat) -> NearPairs:
         """Return some of the pairs, renumbered: all pairs lie between `ends`, (m, 2)."""
-        return replace(
-            self, first=ends[chosen, 0], second=ends[chosen, 1],
-            correlation=self.correlation[chosen], overlap=self.overlap[chosen],
-            shift=self.shift[chosen],
-        )  # fmt: skip
+        measured: dict[str, Any] = {name: getattr(self, name)[chosen] for name in Match._fields}
+        return replace(self, first=ends[chosen, 0], second=ends[chosen, 1], **measured)
 
 
 def joined_pairs(before: NearPairs, found: NearPairs) -> NearPairs:
     """Return pairs known before with those found now, in order; counts are those of now."""
-    first = np.concatenate([before.first, found.first])
-    second = np.concatenate([before.second, found.second])
-    order = np.lexsort((second, first))
-    return replace(
-        found, first=first[order], second=second[order],
-        correlation=np.concatenate([before.correlation, found.correlation])[order],
-        overlap=np.concatenate([before.overlap, found.overlap])[order],
-        shift=np.concatenate([before.shift, found.shift])[order],
-    )  # fmt: skip
+    whole: dict[str, Any] = {
+        name: np.concatenate([getattr(before, name), getattr(found, name)]) for name in PAIR_COLUMNS
+    }
+    order = np.lexsort((whole["second"], whole["first"]))
+    return replace(found, **{name: column[order] for name, column in whole.items()})
 
 
 def near_pairs(
@@ -97,15 +95,16 @@ def near_pairs(
                 registered += 1
                 if is_same_place(match):
                     found[pair] = match
-                elif match.correlation < MIN_CORRELATION:
-                    rejected = max(rejected, match.correlation)
+                elif match.overlap >= MIN_OVERLAP:
+                    rejected = max(rejected, min(match.correlation, match.detail))
     pairs = sorted(found)
-    measured = np.array([found[pair] for pair in pairs], np.float32).reshape(-1, 3)
+    measured = np.array([found[pair] for pair in pairs], np.float32).reshape(-1, len(Match._fields))
     first, second = np.array(pairs, np.int64).reshape(-1, 2).T
     compared = int((candidates.tries == 0).sum())
+    correlation, detail, overlap, shift = measured.T
     return NearPairs(
-        first, second, measured[:, 0], measured[:, 1], measured[:, 2], compared, registered,
-        rejected, candidates.cut_off,
+        first, second, correlation, detail, overlap, shift, compared, registered, rejected,
+        candidates.cut_off,
     )  # fmt: skip
 
 

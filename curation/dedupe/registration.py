@@ -15,13 +15,17 @@ Warp = NDArray[np.float32]
 
 MIN_CORRELATION = 0.975
 """Of registered copies, whatever was done to them; different cells stay below (rates.json)."""
+MIN_DETAIL = 0.87
+"""Of the same without what is smooth: two blurred platelets correlate in their roundness alone."""
 MIN_OVERLAP = 0.3
 """Of the picture: a few pixels correlate by chance."""
 _FIRST_CORRELATION, _FIRST_OVERLAP = 0.75, 0.25
+_MIN_DETAIL_CONTRAST = 1.2  # grey levels: blurred platelets have about 1, other cells 2 to 15
 _MIN_CONTRAST = 4.0  # grey levels: two empty backgrounds are no copies
 _FEWEST_PIXELS = 64
+_DETAIL_PX = 0.8, 3.0  # sigmas of the two Gaussians whose difference is detail
 _STEPS, _PRECISION = 20, 1e-4
-_MOST_STRETCH = 1.25  # of one axis against the other: no copy of a cell is stretched more
+_MOST_STRETCH = 1.1  # of one axis against the other: no copy of a cell is stretched more
 _RIM_SHARE, _RIM_LEVELS, _FOREGROUND_LEVELS = 0.6, 1, 6
 _MIDDLE = (THUMB_PX - 1) / 2
 
@@ -30,13 +34,15 @@ class Match(NamedTuple):
     """How two pictures compare once registered; `shift` and `overlap` are shares of a side."""
 
     correlation: float
+    detail: float
+    """The correlation of structure between 2 and 6 px of the thumb."""
     overlap: float
     """Of the smaller of the two, as far as it lies within the other; in [0, 1]."""
     shift: float
     """From the middle of one to where the middle of the other lies in it, the larger of both."""
 
 
-_NO_MATCH = Match(-1.0, 0.0, 1.0)
+_NO_MATCH = Match(-1.0, -1.0, 0.0, 1.0)
 
 
 def register(first: Thumb, second: Thumb, warp: Warp) -> Match:
@@ -53,8 +59,22 @@ def register(first: Thumb, second: Thumb, warp: Warp) -> Match:
     refined = _refined(first, second, warp)
     if refined is None or _stretch(refined) > _MOST_STRETCH:
         return _NO_MATCH
-    correlation = _correlation(seen[0], seen[1], refined, _foreground(first, second))
-    return Match(correlation, _overlap(refined), _shift(refined))
+    where = _foreground(first, second)
+    detail = [_detail(one, seen_) for one, seen_ in zip((first, second), seen, strict=True)]
+    return Match(
+        _correlation(seen[0], seen[1], refined, where),
+        _correlation(detail[0], detail[1], refined, where, least_contrast=_MIN_DETAIL_CONTRAST),
+        _overlap(refined), _shift(refined),
+    )  # fmt: skip
+
+
+def _detail(thumb: Thumb, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a thumb without noise and without what is smooth; filling is NaN, as in `seen`."""
+    import cv2
+
+    whole = without_fill(thumb).astype(np.float32)
+    fine, coarse = (cv2.GaussianBlur(whole, (0, 0), sigma) for sigma in _DETAIL_PX)
+    return np.where(np.isnan(seen), np.float32(np.nan), fine - coarse).astype(np.float32)
 
 
 def _refined(first: Thumb, second: Thumb, warp: Warp) -> Warp | None:
@@ -79,7 +99,11 @@ def _refined(first: Thumb, second: Thumb, warp: Warp) -> Warp | None:
 
 def is_same_place(match: Match) -> bool:
     """Whether two pictures show one place of one smear."""
-    return match.correlation >= MIN_CORRELATION and match.overlap >= MIN_OVERLAP
+    return (
+        match.correlation >= MIN_CORRELATION
+        and match.detail >= MIN_DETAIL
+        and match.overlap >= MIN_OVERLAP
+    )
 
 
 def _correlation(
@@ -87,6 +111,8 @@ def _correlation(
     b: NDArray[np.float32],
     warp: Warp,
     foregrounds: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None,
+    *,
+    least_contrast: float = _MIN_CONTRAST,
 ) -> float:
     """Return the correlation where two pictures overlap; -1 where too little is there."""
     over, inside = _laid_over(b, warp)
@@ -99,7 +125,7 @@ def _correlation(
     x, y = a[inside], over[inside]
     x, y = x - x.mean(), y - y.mean()
     spread = float(np.sqrt((x * x).mean() * (y * y).mean()))
-    if min(float(x.std()), float(y.std())) < _MIN_CONTRAST:
+    if min(float(x.std()), float(y.std())) < least_contrast or spread == 0:
         return -1.0
     return float((x * y).mean()) / spread
 

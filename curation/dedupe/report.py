@@ -14,7 +14,7 @@ from .candidates import gate_distance
 from .exact import Duplicates
 from .find import Found
 from .model import MODEL_VERSION, FalseRates, false_rates
-from .registration import MIN_CORRELATION, MIN_OVERLAP
+from .registration import MIN_CORRELATION, MIN_DETAIL, MIN_OVERLAP
 
 CONFLICTS_NAME = "conflicts.parquet"
 
@@ -31,13 +31,14 @@ class Thresholds(Frozen):
     candidates_per_cell: float
     """Different cells that pass the gate by chance, expected at this number of cells."""
     min_correlation: float
+    min_detail: float
     min_overlap: float
     false_neighbours_per_cell_at_most: float
     """Upper 95 % limit of different cells merged, expected at this number of cells."""
     measured_on: str
     measured_pairs: int
     measured_false: int
-    measured_highest_correlation: float
+    measured_highest_rejected: float
 
 
 class DuplicateReport(Frozen):
@@ -54,7 +55,8 @@ class DuplicateReport(Frozen):
     candidates: int
     registered: int
     cells_with_too_many_candidates: int
-    highest_rejected_correlation: float | None
+    highest_rejected: float | None
+    """Of pairs not taken, the lesser of correlation and detail."""
     thresholds: Thresholds | None
 
 
@@ -77,7 +79,7 @@ def duplicate_report(found: Found, searched: int) -> DuplicateReport:
         candidates=0 if near is None else near.candidates,
         registered=0 if near is None else near.registered,
         cells_with_too_many_candidates=0 if near is None else near.cut_off,
-        highest_rejected_correlation=_rejected(found),
+        highest_rejected=_rejected(found),
         thresholds=None if near is None else thresholds(searched, false_rates()),
     )
 
@@ -94,12 +96,13 @@ def thresholds(cells: int, rates: FalseRates) -> Thresholds:
         gate_distance=gate,
         candidates_per_cell=_rounded(share * others),
         min_correlation=MIN_CORRELATION,
+        min_detail=MIN_DETAIL,
         min_overlap=MIN_OVERLAP,
         false_neighbours_per_cell_at_most=_rounded(limit * others),
         measured_on=rates.measured_on,
         measured_pairs=rates.pairs,
         measured_false=rates.merged,
-        measured_highest_correlation=rates.highest_correlation,
+        measured_highest_rejected=rates.highest_rejected,
     )
 
 

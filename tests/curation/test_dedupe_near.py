@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from curation.dedupe import find as find_module
+from curation.dedupe import registration
 from curation.dedupe.candidates import find_candidates
 from curation.dedupe.find import find_copies
 from curation.dedupe.near import near_pairs
@@ -152,9 +153,29 @@ def test_small_pictures_are_only_compared_exactly(cells: list[Pixels]) -> None:
 
 
 def test_a_pair_needs_correlation_and_overlap() -> None:
-    assert is_same_place(Match(0.99, 0.8, 0.0))
-    assert not is_same_place(Match(0.97, 0.8, 0.0))
-    assert not is_same_place(Match(0.99, 0.2, 0.0))
+    assert is_same_place(Match(0.99, 0.95, 0.8, 0.0))
+    assert not is_same_place(Match(0.97, 0.95, 0.8, 0.0))
+    assert not is_same_place(Match(0.99, 0.8, 0.8, 0.0))
+    assert not is_same_place(Match(0.99, 0.95, 0.2, 0.0))
+
+
+def blob(rng: np.random.Generator) -> Pixels:
+    """Return a blurred platelet: three soft discs, no two alike, and hardly any detail."""
+    y, x = np.indices((96, 96)) - 48.0
+    depth = np.zeros((96, 96))
+    for _ in range(3):
+        across, down = rng.uniform(-9, 9, 2)
+        depth += 24 * np.exp(-((x - across) ** 2 + (y - down) ** 2) / rng.uniform(9, 15) ** 2)
+    picture = np.stack([225 - depth * share for share in (0.7, 1.0, 0.4)], axis=-1)
+    return (picture + rng.normal(0, 1.5, picture.shape)).clip(0, 255).astype(np.uint8)
+
+
+def test_smooth_blobs_are_not_taken_for_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    blobs = [blob(rng) for _ in range(30)]
+    assert found_pairs(blobs) == set()
+    monkeypatch.setattr(registration, "_MIN_DETAIL_CONTRAST", 0.0)
+    assert found_pairs(blobs), "without a look at the detail, they are"
 
 
 def test_signatures_come_back_from_columns(cells: list[Pixels], tmp_path: Path) -> None:
