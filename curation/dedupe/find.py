@@ -16,7 +16,7 @@ from .near import NearPairs, joined_pairs, near_pairs
 from .signature import Signatures, read_signatures
 from .thumbs import ChosenThumbs, Thumbs
 
-LARGEST_GROUP = 20
+LARGEST_GROUP = 10
 """Different pictures of one cell; a larger group is reported and not merged."""
 _DECIDING = ("image_id", "turned_id", "label", "subject", "pixels", "size")
 COLUMNS = (*_DECIDING, "keypoints", "codes")

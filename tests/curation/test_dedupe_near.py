@@ -165,7 +165,7 @@ def blob(rng: np.random.Generator) -> Pixels:
     depth = np.zeros((96, 96))
     for _ in range(3):
         across, down = rng.uniform(-9, 9, 2)
-        depth += 24 * np.exp(-((x - across) ** 2 + (y - down) ** 2) / rng.uniform(9, 15) ** 2)
+        depth += 12 * np.exp(-((x - across) ** 2 + (y - down) ** 2) / rng.uniform(9, 15) ** 2)
     picture = np.stack([225 - depth * share for share in (0.7, 1.0, 0.4)], axis=-1)
     return (picture + rng.normal(0, 1.5, picture.shape)).clip(0, 255).astype(np.uint8)
 
