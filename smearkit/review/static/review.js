@@ -103,9 +103,10 @@ find("#label")?.addEventListener("change", () => {
 
 document.addEventListener("keydown", (event) => {
   const writing = event.target.closest("input:not([type=checkbox]), textarea, select");
-  if (writing === find("#label") && event.key === "Enter" && find("#label").value) {
+  if (writing && writing === find("#label") && event.key === "Enter") {
     event.preventDefault();
-    return decide.requestSubmit(find('[data-does="other"]'));
+    if (writing.value) decide.requestSubmit(find('[data-does="other"]'));
+    return;
   }
   if (writing && ["Enter", "Escape"].includes(event.key)) event.target.blur(); // keys work again
   if (event.ctrlKey || event.metaKey || event.altKey || help.open || writing) return;
