@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from .cells import Attribute
@@ -25,7 +26,9 @@ from .codec import common_codec
 from .corpus import Corpus, load_corpus
 from .corpus_writer import write_manifest
 from .curation_report import write_report
-from .decide import decide, split_kept
+from .decide import Decided, decide, split_kept
+from .dedupe.index import INDEX_FORMAT, IndexHead, write_index
+from .dedupe.model import MODEL_VERSION
 from .deidentify.decisions import read_decisions
 from .deidentify.k_anonymity import Choice
 from .deidentify.label_decisions import label_decisions
@@ -42,9 +45,19 @@ from .deidentify.source_policy import (
 )
 from .deidentify.text import TextFinder
 from .deidentify.treat import Treat
-from .deidentify.vault import Vault, default_vault, open_vault, record_identifiers
+from .deidentify.vault import Vault, default_vault, open_vault, read_vault, record_identifiers
+from .earlier import (
+    Earlier,
+    Origins,
+    grown_fate,
+    grown_record,
+    new_conflicts,
+    open_earlier,
+    origins,
+    policy_id,
+)
 from .errors import SmearkitError, SourceError, UnknownLabelError
-from .manifest import Frozen
+from .manifest import Frozen, Manifest
 from .output import partial_path, refuse_existing, whole_directory
 from .pixels import Limits
 from .private_names import names_are_shown, naming
@@ -130,6 +143,7 @@ class _Places:
     out: Path
     vault: Path
     quarantine: Path
+    add_to: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +165,10 @@ class _Run:
     vault: Vault
     quarantine: Path
     progress: Progress
+    policy_id: str
+    """Of the policy as it was given, before columns were named."""
+    label_decisions: Mapping[str, str | None]
+    earlier: Earlier | None
 
     @property
     def opened(self) -> list[Source]:
@@ -165,6 +183,7 @@ def curate(
     policy: Policy | None = None,
     vault: Path | None = None,
     quarantine: Path | None = None,
+    add_to: Path | None = None,
     verbose_private: bool = False,
     engine: str = "local",
     workers: int | None = None,
@@ -175,13 +194,14 @@ def curate(
     A source is a location, or one that was opened already (`open_boxes`). `verbose_private` shows
     the names of source files in errors, which else are named by position and a salted short id.
     `engine` is one of `curation.engine.ENGINES` or `ray://HOST:PORT`; it decides who works, and
-    makes no difference to what comes out.
+    makes no difference to what comes out. `add_to` is a corpus whose cells come first, as they are
+    and in their splits; its vault is taken, which holds its hash index.
 
     Raises: SourceError, UnknownLabelError, PolicyError, OutputExistsError, VaultError, EngineError,
-    SmearkitError.
+    CorpusError, HashIndexError, SmearkitError.
     """
     config = config or CurateConfig()
-    vault_path = vault or default_vault(out)
+    vault_path = vault or default_vault(add_to or out)
     quarantine_path = quarantine or default_quarantine(out)
     refuse_existing(out)
     refuse_existing(quarantine_path)
@@ -189,7 +209,7 @@ def curate(
     check_label_map(config.label_map)
     if not sources:
         raise SourceError("no source was given")
-    places = _Places(out, vault_path, quarantine_path)
+    places = _Places(out, vault_path, quarantine_path, add_to)
     with naming(show=verbose_private):
         opened = [
             open_source(str(source), config.columns()) if isinstance(source, str | Path) else source
@@ -207,16 +227,25 @@ def _curate(
     crew: _Crew,
     progress: Progress,
 ) -> Corpus:
-    policy = with_columns(policy, config.roles(), config.drop_columns)
+    given, policy = policy, with_columns(policy, config.roles(), config.drop_columns)
     treated = source_policies(policy, opened, config.roles())
     labels = resolve_labels(opened, config)
     check_source_values(treated)
+    if places.add_to is not None:
+        read_vault(places.vault)  # a new one would know nothing of the corpus
     keys = open_vault(places.vault, outside=places.out)
     decisions = read_decisions(keys.path)
     relabelled = label_decisions(keys.path)
     # In its place only once the corpus is: a run that is taken up again finds the place free.
     unfinished = partial_path(places.quarantine)
-    run = _Run(config, policy, treated, released_attributes(treated), keys, unfinished, progress)
+    made = released_attributes(treated)
+    earlier = None
+    if places.add_to is not None:
+        earlier = open_earlier(places.add_to, keys, given, made, config.text)
+    run = _Run(
+        config, policy, treated, made, keys, unfinished, progress, policy_id(keys, given),
+        relabelled, earlier,
+    )  # fmt: skip
     job = {
         "stage": "curate",
         "config": config.model_dump(mode="json"),
@@ -224,6 +253,7 @@ def _curate(
         "sources": [source.identity() for source in opened],
         "decisions": [decision.model_dump(mode="json") for decision in decisions.values()],
         "label_decisions": relabelled,
+        "added_to": None if earlier is None else earlier.index.head.model_dump(mode="json"),
         # Another key makes other pseudonyms: rows staged under it must not be taken up.
         "key": keys.pseudonym("job", "key"),
         # Another decoder may make other pixels, and another chunk size other chunks.
@@ -265,11 +295,15 @@ def resolve_labels(sources: Sequence[Source], config: CurateConfig) -> dict[str,
     return table
 
 
-def _write_corpus(partial: Path, run: _Run, staged: StagedRows) -> None:
-    config = run.config
+def _write_corpus(partial: Path, run: _Run, new: StagedRows) -> None:
+    config, staged, bound = run.config, new, None
+    if run.earlier is not None:
+        staged = run.earlier.with_new(new, partial / "earlier", run.label_decisions)
+        bound = run.earlier.bound
     decided = decide(
-        staged, partial / "staging", near=config.near_duplicates, drop_flagged=config.drop_flagged
-    )
+        staged, partial / "staging", near=config.near_duplicates,
+        drop_flagged=config.drop_flagged, bound=bound,
+    )  # fmt: skip
     reasons, duplicates, kept = decided.reasons, decided.copies.duplicates, decided.kept
     suppression = suppress(staged, kept, run.attributes, run.policy, config.small_groups)
     reasons[kept[suppression.dropped]] = SMALL_GROUP
@@ -277,16 +311,21 @@ def _write_corpus(partial: Path, run: _Run, staged: StagedRows) -> None:
     dropped = Counter(reason for reason in reasons.tolist() if reason)
     if len(kept) == 0:
         raise SourceError(_nothing_left(len(staged), dropped))
-    divided = split_kept(staged, decided, run.vault, config.fractions())
+    divided = split_kept(staged, decided, run.vault, config.fractions(), bound)
+    origin = origins(run.earlier, len(new), config.source_name, config.license)
     shards = write_shards(
         partial, staged, kept, divided.split, divided.order, attributes=run.attributes,
-        emptied=suppression.values, source=config.source_name, license_id=config.license,
-        progress=run.progress,
+        emptied={**suppression.values, **(origin if run.earlier else {})},
+        source=config.source_name, license_id=config.license, progress=run.progress,
     )  # fmt: skip
     report = write_report(partial / "reports", run.sources, staged, decided, divided.report)
-    write_quarantine(run.quarantine, run.opened, staged, reasons, duplicates, run.vault)
+    before = len(staged) - len(new)
+    write_quarantine(
+        run.quarantine, run.opened, new, reasons[before:], new_conflicts(duplicates, before),
+        run.vault,
+    )  # fmt: skip
     write_small_groups(run.vault, suppression.groups)
-    write_manifest(
+    manifest = write_manifest(
         partial,
         kind="real",
         shards=shards,
@@ -294,20 +333,48 @@ def _write_corpus(partial: Path, run: _Run, staged: StagedRows) -> None:
         dropped=dropped,
         grouped_by=_grouped_by(staged, kept),
         attributes=run.attributes,
-        deidentification=deidentification(
-            run.policy, run.sources, run.vault, staged, kept, suppression, config.text,
-            config.small_groups,
+        deidentification=grown_record(
+            deidentification(
+                run.policy, run.sources, run.vault, staged, kept, suppression, config.text,
+                config.small_groups,
+            ),
+            run.earlier,
         ),
         duplicate_groups=duplicates.n_groups,
         conflicts=len(duplicates.conflicts),
         quarantined=sum(dropped[reason] for reason in QUARANTINED),
         codec=common_codec(partial, shards),
-        parents={},
+        parents={"added_to": run.earlier.corpus.fingerprint} if run.earlier else {},
         config={**config.model_dump(mode="json"), "label_map": report.labels},
     )  # fmt: skip
-    staged.close()
+    _write_index(run, manifest, staged, decided, kept, divided.split, origin)
+    new.close()
+    shutil.rmtree(partial / "earlier", ignore_errors=True)
     # Last: what is interrupted before this need not read the source again.
     shutil.rmtree(partial / "staging")
+
+
+def _write_index(
+    run: _Run,
+    manifest: Manifest,
+    staged: StagedRows,
+    decided: Decided,
+    kept: NDArray[np.int64],
+    split: NDArray[np.int64],
+    origin: Origins,
+) -> None:
+    """Keep in the vault what the run knew of every row, for the next that adds to the corpus."""
+    near = decided.copies.near
+    head = IndexHead(
+        format_version=INDEX_FORMAT, model_version=MODEL_VERSION,
+        fingerprint=manifest.fingerprint, key_id=run.vault.key_id, policy_id=run.policy_id,
+        rows=len(staged), searched_for_altered=run.config.near_duplicates,
+    )  # fmt: skip
+    fate = grown_fate(run.earlier, decided.reasons, kept, split, origin)
+    pairs = None
+    if near is not None:
+        pairs = near.where(np.ones(len(near), np.bool_), decided.copies.same_place)
+    write_index(run.vault.path, head, staged, fate, pairs)
 
 
 def _grouped_by(staged: StagedRows, kept: np.ndarray[Any, Any]) -> GroupedBy:

@@ -13,11 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from .dedupe.find import COLUMNS, Found, find_copies
+from .dedupe.find import COLUMNS, Found, Known, find_copies
 from .dedupe.thumbs import write_thumbs
 from .deidentify.vault import Vault
 from .measures import as_rows
-from .split import Assignment, Fractions, split_cells
+from .split import LINKS_SPLITS, Assignment, Fractions, split_cells
+from .split_groups import key_codes, related_groups
+from .split_links import check_one_split, cut_links
 from .split_report import SplitReport, split_report
 from .staged_rows import StagedRows
 from .validate.acquisition import Acquisitions, find_acquisitions
@@ -26,6 +28,8 @@ from .vocabulary import LABEL_IDS, LABELS
 
 Flat = NDArray[np.int64]
 Reasons = NDArray[np.object_]
+_TYING = ("subject", "slide", "field")
+"""Columns whose value keeps cells in one split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +55,83 @@ class Decided:
         return np.flatnonzero(self.reasons == "")
 
 
-def decide(staged: StagedRows, folder: Path, *, near: bool, drop_flagged: Sequence[str]) -> Decided:
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What an earlier version binds of its rows, the first of the staged ones; all (n,).
+
+    `reasons` are why it dropped them, "" where they are in it; `split` is where they lie, -1: in
+    none.
+    """
+
+    known: Known
+    reasons: Reasons
+    split: Flat
+
+
+def decide(
+    staged: StagedRows,
+    folder: Path,
+    *,
+    near: bool,
+    drop_flagged: Sequence[str],
+    bound: Bound | None = None,
+) -> Decided:
     """Return what becomes of each staged row, as far as pictures, labels and subjects decide.
 
     `folder` is one for files that nobody needs afterwards.
+
+    Raises: SplitConflictError where the earlier version itself divides what belongs together.
     """
     reasons = np.array(staged.columns(["reason"])["reason"].to_pylist(), dtype=object)
     usable = np.flatnonzero(reasons == "")
     judged = _judged(staged, usable)
-    copies = _copies(staged, usable, folder if near else None)
+    copies = _copies(staged, usable, folder if near else None, bound.known if bound else None)
     reasons[usable] = copies.duplicates.reasons[usable]
     if drop_flagged:
         flagged = flag_reasons(judged.checked.flags, drop_flagged, len(usable))
-        still = reasons[usable] == ""
+        # What was released is not judged again: the measure moves with what is added.
+        still = (reasons[usable] == "") & (usable >= (len(bound.reasons) if bound else 0))
         reasons[usable[still]] = flagged[still]
-    return Decided(reasons, copies, judged)
+    decided = Decided(reasons, copies, judged)
+    if bound is not None:
+        # Its image is not there any more: what dropped it holds.
+        before = reasons[: len(bound.reasons)]
+        before[:] = np.where(before == "", bound.reasons, before)
+        ties = _ties(staged, decided, bound)
+        reasons[ties[reasons[ties] == ""]] = LINKS_SPLITS
+    return decided
 
 
-def _copies(staged: StagedRows, usable: Flat, folder: Path | None) -> Found:
+def _copies(staged: StagedRows, usable: Flat, folder: Path | None, known: Known | None) -> Found:
     columns = staged.columns(COLUMNS)
     if folder is None:
-        return find_copies(columns, usable, None)
+        return find_copies(columns, usable, None, known)
     thumbs = write_thumbs(folder / "thumbs.u8", staged.parts("thumbs"))
     with closing(thumbs):
-        return find_copies(columns, usable, thumbs)
+        return find_copies(columns, usable, thumbs, known)
+
+
+def _ties(staged: StagedRows, decided: Decided, bound: Bound) -> Flat:
+    """Return the rows that tie two splits of the earlier version together."""
+    usable = decided.judged.usable
+    fixed = _fixed(bound, usable)
+    columns = staged.columns(_TYING).take(pa.array(usable))
+    keys = {name: columns[name] for name in _TYING}
+    edges = _edges(decided, usable, len(staged), fixed)
+    codes = {name: key_codes(key) for name, key in keys.items()}
+    check_one_split(codes, fixed, edges=edges)
+    groups = related_groups(*codes.values(), edges=edges)
+    ties: Flat = usable[cut_links(groups, codes, fixed, edges=edges).links]
+    return ties
+
+
+def _fixed(bound: Bound | None, usable: Flat) -> Flat:
+    """Return the split of usable rows that is fixed, -1: none is."""
+    fixed = np.full(len(usable), -1, np.int64)
+    if bound is not None:
+        old = usable < len(bound.split)
+        fixed[old] = bound.split[usable[old]]
+    return fixed
 
 
 def _judged(staged: StagedRows, usable: Flat) -> Judged:
@@ -102,25 +159,37 @@ class Splits:
     report: SplitReport
 
 
-def split_kept(staged: StagedRows, decided: Decided, vault: Vault, fractions: Fractions) -> Splits:
+def split_kept(
+    staged: StagedRows,
+    decided: Decided,
+    vault: Vault,
+    fractions: Fractions,
+    bound: Bound | None = None,
+) -> Splits:
     """Divide the kept rows; what shares a subject, a slide, a field or a place stays together.
 
     Copies that were dropped still tie what they were: a cell may have been on two slides.
     """
     usable, kept = decided.judged.usable, decided.kept
-    rows = staged.columns(["image_id", "label", "subject", "slide", "field"]).take(pa.array(usable))
+    rows = staged.columns(["image_id", "label", *_TYING]).take(pa.array(usable))
     order = _keyed_order(rows["image_id"].to_pylist(), vault)
     stays = decided.reasons[usable] == ""
     labels = np.where(stays, label_ids(rows), -1)
-    keys = {name: rows[name] for name in ("subject", "slide", "field")}
-    edges = _edges(decided, usable, len(staged))
-    found: Assignment = split_cells(labels, keys, order, fractions, edges=edges)
-    report = split_report(found, labels, LABELS, keys, fractions, edges=edges)
+    keys = {name: rows[name] for name in _TYING}
+    fixed = _fixed(bound, usable)
+    edges = _edges(decided, usable, len(staged), fixed)
+    found: Assignment = split_cells(
+        labels, keys, order, fractions, edges=edges, fixed=fixed if bound else None
+    )
+    report = split_report(
+        found, labels, LABELS, keys, fractions, edges=edges,
+        fixed=np.where(stays, fixed, -1) if bound else None,
+    ).model_copy(update={"links_splits": int((decided.reasons == LINKS_SPLITS).sum())})  # fmt: skip
     place = np.searchsorted(usable, kept)
     return Splits(found.split[place], _rank(order[place]), report)
 
 
-def _edges(decided: Decided, usable: Flat, count: int) -> Flat:
+def _edges(decided: Decided, usable: Flat, count: int, fixed: Flat) -> Flat:
     kept_for = decided.copies.duplicates.kept_row
     gone = np.flatnonzero(kept_for >= 0)
     pairs = np.concatenate([
@@ -129,7 +198,12 @@ def _edges(decided: Decided, usable: Flat, count: int) -> Flat:
     position = np.full(count, -1, np.int64)
     position[usable] = np.arange(len(usable))
     edges: Flat = position[pairs]
-    return edges
+    # A new row may show that two splits held one cell. One of its pictures is gone now; the rest
+    # of both splits stays where it is.
+    ends = fixed[edges]
+    gone_end = (decided.reasons[pairs] != "").any(axis=1)
+    settled = (ends >= 0).all(axis=1) & (ends[:, 0] != ends[:, 1]) & gone_end
+    return edges[~settled]
 
 
 def _keyed_order(image_ids: Sequence[str], vault: Vault) -> Flat:

@@ -6,6 +6,7 @@ SmearkitError                the work was refused or failed with a named reason 
 ├── ImageError               one image cannot be used; `reason` is a drop reason
 ├── CorpusError              a corpus directory is not whole, or not readable by this version
 ├── OutputExistsError        something already stands at `--out`
+├── HashIndexError           the hash index of a corpus is missing, or of another version
 ├── VaultError               the vault cannot be made or read
 ├── EngineError              a worker of the engine failed, or the engine cannot be used
 ├── PolicyError              the de-identification policy refuses, or cannot be read
@@ -44,6 +45,10 @@ class CorpusError(SmearkitError):
 
 class OutputExistsError(SmearkitError):
     """Something already stands where the output should go."""
+
+
+class HashIndexError(SmearkitError):
+    """The hash index of a corpus is missing, not whole, or of another version."""
 
 
 class VaultError(SmearkitError):

@@ -84,7 +84,8 @@ class CellMaker:
         row = {
             "label": label, "label_found": cell.label, "subject": fields.subject,
             "slide": fields.slide, "site": fields.site, "reason": reason, "detail": detail,
-            "field": cell.cut_from.name if cell.cut_from else None,
+            # A pseudonym: it is kept beside the corpus, so that fields stay in one split.
+            "field": how.vault.pseudonym("field", cell.cut_from.name) if cell.cut_from else None,
             **_image_columns(seen), **_text_columns(seen, cell), **fields.attributes,
         }  # fmt: skip
         return row, seen.image if seen and not reason else None

@@ -31,6 +31,11 @@ class StagedRows:
         return int(self._starts[-1])
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files, in row order."""
+        return self._files
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of the columns."""
         with _mapped(self._files[0]) as table:
@@ -50,6 +55,12 @@ class StagedRows:
         for path in self._files:
             with _mapped(path, [name]) as table:
                 yield table[name].combine_chunks()
+
+    def tables(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield some columns of each file, in row order; what was yielded goes with its file."""
+        for path in self._files:
+            with _mapped(path, names) as table:
+                yield table
 
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> pa.Table:
         """Return rows, images included, in the order asked for; all their columns, or some."""
@@ -73,16 +84,19 @@ class StagedRows:
         offsets = np.concatenate([[0], np.cumsum(sizes)])
         held = pa.allocate_buffer(int(offsets[-1]))
         bytes_ = np.frombuffer(held, np.uint8)
+        for place, image in self.each_image(rows):
+            bytes_[offsets[place] : offsets[place + 1]] = np.frombuffer(image, np.uint8)
+        # Arrow refuses what is too long for the 32-bit offsets that are published.
+        ends = pa.array(offsets).cast(pa.int32()).buffers()[1]
+        return pa.Array.from_buffers(pa.binary(), len(rows), [None, ends, held])
+
+    def each_image(self, rows: Rows) -> Iterator[tuple[int, pa.Buffer]]:
+        """Yield each place in `rows` with its image, a file at a time; a buffer goes with it."""
         for file, places in self._by_file(rows):
             with _mapped(self._files[file], ["data"]) as table:
                 data = table["data"].combine_chunks()
                 for place in places.tolist():
-                    image = data[int(rows[place] - self._starts[file])].as_buffer()
-                    at = offsets[place]
-                    bytes_[at : offsets[place + 1]] = np.frombuffer(image, np.uint8)
-        # Arrow refuses what is too long for the 32-bit offsets that are published.
-        ends = pa.array(offsets).cast(pa.int32()).buffers()[1]
-        return pa.Array.from_buffers(pa.binary(), len(rows), [None, ends, held])
+                    yield place, data[int(rows[place] - self._starts[file])].as_buffer()
 
     def _by_file(self, rows: Rows) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Yield each file that holds some of the rows, and which of them."""
