@@ -93,7 +93,7 @@ def _blurred(window: NDArray[np.uint8], kernel: NDArray[np.float32]) -> NDArray[
     """
     import cv2
 
-    total = cv2.sepFilter2D(window, cv2.CV_32F, kernel, kernel)
+    total = np.asarray(cv2.sepFilter2D(window, cv2.CV_32F, kernel, kernel), np.float32)
     # As it rounds: half a level up. What passes 2**24 here is 255 anyway.
     total += np.float32(_ONE * _ONE / 2)
     total *= np.float32(1 / (_ONE * _ONE))
@@ -111,9 +111,10 @@ def _kernel(blur_px: float) -> NDArray[np.float32]:
     half = math.ceil(3 * blur_px)
     light = np.zeros((1, 2 * half + 1), np.uint8)
     light[0, half] = 255
-    seen = cv2.GaussianBlur(light, (0, 0), blur_px, borderType=cv2.BORDER_REPLICATE).ravel()
-    kernel: NDArray[np.float32] = seen[np.flatnonzero(seen)[0] : np.flatnonzero(seen)[-1] + 1]
-    return kernel.astype(np.float32)
+    blurred = cv2.GaussianBlur(light, (0, 0), blur_px, borderType=cv2.BORDER_REPLICATE)
+    seen = np.asarray(blurred, np.float32).ravel()
+    lit = np.flatnonzero(seen)
+    return seen[lit[0] : lit[-1] + 1]
 
 
 def describe_rings(rings: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -60,7 +60,8 @@ def fill(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
     )
     if cv2.hasNonZero(filled):
         filled = cv2.dilate(filled, np.ones((3, 3), np.uint8))
-    return np.asarray(filled, np.uint8) != 0
+    found: NDArray[np.bool_] = np.asarray(filled, np.uint8) != 0
+    return found
 
 
 def without_fill(

@@ -65,7 +65,9 @@ def find_cell(stain: Stain) -> FoundCell:
         return FoundCell(core=core)
     gap = min(15, max(3, round(_LOBE_GAP * math.sqrt(area)))) | 1
     joined = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _square(gap))
-    _, bodies, boxes, centres = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    _, bodies, boxes, centres = cv2.connectedComponentsWithStats(
+        joined, connectivity=8, ltype=cv2.CV_16U
+    )
     areas = boxes[1:, cv2.CC_STAT_AREA].astype(np.float64)
     places = _relative(centres[1:].astype(np.float64), mask.shape)
     main = int(np.argmax(areas * _nearness(places)))
@@ -87,7 +89,8 @@ def _stained(smooth: Stain, least: float) -> Mask:
 
     levels = np.minimum(smooth * _STEP, 255).astype(np.uint8)
     threshold, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    dark = (levels > max(threshold, _STEP * max(_LEAST_STAIN, least))).astype(np.uint8)
+    least_level = math.floor(max(threshold, _STEP * max(_LEAST_STAIN, least)))
+    dark = (levels > least_level).view(np.uint8)
     # Rims of red cells, bright and dark by diffraction, are thin.
     return np.asarray(cv2.morphologyEx(dark, cv2.MORPH_OPEN, _square(_RIM_PX)), np.uint8)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -45,9 +46,10 @@ def see_light(tile: Tile, ground: Ground) -> Light:
     least = np.minimum(np.minimum(red, green), blue)
     white = np.count_nonzero(least >= _WHITE)
     black = np.count_nonzero(most <= _BLACK)
+    levels_most, levels_least = cv2.sumElems(most)[0], cv2.sumElems(least)[0]
     return Light(
         clipped=(white + black) / least.size,
-        colour=float(most.mean() - least.mean()) / 255,
+        colour=(levels_most / most.size - levels_least / least.size) / 255,
         chord=_chord(green, ground),
         filled=_filled_end(most, least),
     )
@@ -55,7 +57,8 @@ def see_light(tile: Tile, ground: Ground) -> Light:
 
 def _chord(green: Channel, ground: Ground) -> float:
     """Return the mean chord through what is darker than the background, over both axes."""
-    dark = green < ground.green * _DARKER_THAN_GROUND
+    # Whole numbers: numpy would turn every pixel into a float64.
+    dark = green < math.ceil(ground.green * _DARKER_THAN_GROUND)
     across = np.count_nonzero(dark[:, 1:] != dark[:, :-1])
     down = np.count_nonzero(dark[1:] != dark[:-1])
     # Two borders a chord, and two axes: four times the area over all borders.
@@ -70,6 +73,8 @@ def _filled_end(most: Channel, least: Channel) -> float:
     """
     longest = 0
     for fill in _FILL:
+        if most[-1, -1] > fill + _FILL_TOLERANCE or least[-1, -1] < fill - _FILL_TOLERANCE:
+            continue
         detail = (most > fill + _FILL_TOLERANCE) | (least < fill - _FILL_TOLERANCE)
         # From the right, how far the fill goes in each row, the lowest first.
         runs = np.where(detail.any(axis=1), detail[:, ::-1].argmax(axis=1), detail.shape[1])[::-1]

@@ -15,6 +15,8 @@ Stain = NDArray[np.float32]
 _WEIGHTS = np.array([[1.0, 1.5, -2.0]], np.float32)
 """Of the densities of red, green and blue. A nucleus lets blue through, a red cell does not."""
 
+_LOG_LEVELS = np.log(np.arange(1, 257, dtype=np.float32))
+
 _PEAK_SHARE = 0.3
 """Of the highest peak of the histogram: what a peak must reach to be the background."""
 
@@ -62,7 +64,6 @@ def stain_of(tile: Tile, ground: Ground) -> Stain:
     """Return the stain (h, w) of a tile (h, w, 3) against its background; Beer and Lambert."""
     import cv2
 
-    levels = np.log(np.arange(1, 257, dtype=np.float32))
-    table = np.log(np.array(ground, np.float32) + 1)[None, :] - levels[:, None]
+    table = np.log(np.array(ground, np.float32) + 1)[None, :] - _LOG_LEVELS[:, None]
     densities = cv2.LUT(tile, np.ascontiguousarray(table[:, None, :]))
     return np.asarray(cv2.transform(densities, _WEIGHTS), np.float32)
