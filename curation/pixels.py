@@ -1,8 +1,8 @@
 """From the bytes of a source image to the image that is released, and its identity.
 
-A JPEG keeps its compressed scan where `deidentify.jpeg` and `deidentify.jpeg_slack` vouch for it;
-everything else, and a JPEG whose orientation or colour profile has to be applied, is encoded anew
-as PNG from the pixel array.
+A JPEG keeps its compressed scan where `deidentify.jpeg` and `deidentify.jpeg_slack` vouch for it,
+and its coefficients where `deidentify.jpeg_turn` can turn them upright; everything else, and a JPEG
+whose colour profile has to be applied, is encoded anew as PNG from the pixel array.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from PIL import Image
 from .deidentify.colour import changes_colours, to_srgb
 from .deidentify.jpeg import MAX_SCANS, CleanJpeg, MalformedJpegError, clean_jpeg
 from .deidentify.jpeg_slack import may_hide_text
+from .deidentify.jpeg_turn import turned_jpeg
 from .deidentify.orientation import UPRIGHT, exif_orientation, upright
 from .errors import ImageError
 
@@ -67,10 +68,10 @@ def release_image(data: bytes, limits: Limits, *, reencode: bool = False) -> Rel
     jpeg = None if reencode else _clean_or_none(data)
     if jpeg is not None:
         check_size(jpeg.width, jpeg.height, limits)
-        if _shows_as_stored(jpeg):
-            pixels = _decode_clean(jpeg)
-            if pixels is not None:
-                return _released(jpeg.data, pixels, "jpeg")
+        shown = _as_shown(jpeg)
+        pixels = None if shown is None else _decode_clean(shown)
+        if shown is not None and pixels is not None:
+            return _released(shown.data, pixels, "jpeg")
     return release_pixels(decode_any(data, limits), limits)
 
 
@@ -164,10 +165,12 @@ def _clean_or_none(data: bytes) -> CleanJpeg | None:
         return None
 
 
-def _shows_as_stored(jpeg: CleanJpeg) -> bool:
+def _as_shown(jpeg: CleanJpeg) -> CleanJpeg | None:
+    """Return the JPEG upright; None where showing it as meant needs its pixels."""
     if jpeg.icc and changes_colours(jpeg.icc, "L" if jpeg.components == 1 else "RGB"):
-        return False
-    return not jpeg.exif or exif_orientation(jpeg.exif) == UPRIGHT
+        return None
+    orientation = exif_orientation(jpeg.exif) if jpeg.exif else UPRIGHT
+    return jpeg if orientation == UPRIGHT else turned_jpeg(jpeg, orientation)
 
 
 def _decode_clean(jpeg: CleanJpeg) -> Pixels | None:

@@ -40,7 +40,11 @@ class Mutated:
 def mutated(seed: int, number: int) -> Mutated:
     """Return one input of a fuzzing run."""
     rng = np.random.default_rng([seed, number])
-    name, data = _pick(rng)
+    return mutated_image(*_pick(rng), rng)
+
+
+def mutated_image(name: str, data: bytes, rng: Random) -> Mutated:
+    """Return an image with a text planted, or damaged, or both, or neither."""
     canary = bytes(rng.choice(_LETTERS, int(rng.integers(8, 24))))
     recipe = [name]
     planted = b""

@@ -28,7 +28,7 @@ from .jpeg_frame import Frame, write_frame, write_scan_header
 from .jpeg_tables import MalformedJpegError, segment, write_huffman, write_quantisation
 from .jpeg_walk import MAX_SCANS, SOI, Walk, walk_jpeg
 
-__all__ = ["MAX_SCANS", "CleanJpeg", "MalformedJpegError", "clean_jpeg"]
+__all__ = ["MAX_SCANS", "CleanJpeg", "MalformedJpegError", "clean_jpeg", "write_jpeg"]
 
 _EOI = b"\xff\xd9"
 _DRI, _APP14 = 0xDD, 0xEE
@@ -72,7 +72,14 @@ def clean_jpeg(data: bytes) -> CleanJpeg:
 
     Raises: MalformedJpegError where the file is truncated or uses what is not vouched for.
     """
-    walk = walk_jpeg(data)
+    return write_jpeg(walk_jpeg(data))
+
+
+def write_jpeg(walk: Walk) -> CleanJpeg:
+    """Return the file of what a walk found.
+
+    Raises: MalformedJpegError where the parts do not fit one another.
+    """
     if walk.frame is None or not walk.scans:
         raise MalformedJpegError("has no frame or no scan")
     _check_scans(walk, walk.frame)

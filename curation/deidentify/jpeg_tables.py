@@ -27,6 +27,14 @@ _LUMA = bytes.fromhex(
     "575f626768673e4d71797064785c656763"
 )
 _CHROMA = bytes.fromhex("11121218151 82f1a1a2f63423842".replace(" ", "")) + b"\x63" * 50
+ZIGZAG = sorted(
+    ((row, column) for row in range(8) for column in range(8)),
+    key=lambda at: (sum(at), at[0] if sum(at) % 2 else at[1]),
+)
+"""Row and column of each place in the zigzag order (figure A.6)."""
+TRANSPOSED = tuple(ZIGZAG.index((column, row)) for row, column in ZIGZAG)
+"""Where each place of a transposed block, in zigzag order, lies in the block."""
+_LUMA_TRANSPOSED = bytes(_LUMA[place] for place in TRANSPOSED)
 _DC_CODES = (
     bytes.fromhex("00010501010101010100000000000000") + bytes(range(12)),
     bytes.fromhex("00030101010101010101010000000000") + bytes(range(12)),
@@ -128,11 +136,14 @@ def _vouched_quantisation(values: bytes) -> bytes:
 
 @lru_cache(maxsize=1)
 def _scaled_tables() -> frozenset[bytes]:
-    """Annex K.1 at the qualities 1 to 100 of the Independent JPEG Group: what most files hold."""
+    """Annex K.1 at the qualities 1 to 100 of the Independent JPEG Group: what most files hold.
+
+    And transposed, as files that were turned without loss hold them.
+    """
     scales = [5000 // quality if quality < 50 else 200 - 2 * quality for quality in range(1, 101)]
     return frozenset(
         bytes(min(max((value * scale + 50) // 100, 1), 255) for value in base)
-        for base in (_LUMA, _CHROMA)
+        for base in (_LUMA, _LUMA_TRANSPOSED, _CHROMA)
         for scale in scales
     )
 

@@ -111,7 +111,8 @@ def _take(walk: Walk, marker: int, body: bytes) -> None:
         walk.jfif = True
     elif marker == _APP14 and body[:5] == b"Adobe" and len(body) >= 12:
         walk.adobe = body[11]
-    elif marker == _APP1 and body[:6] == b"Exif\x00\x00":
+    elif marker == _APP1 and body[:6] == b"Exif\x00\x00" and not walk.scans:
+        # Behind a scan no viewer looks for it.
         walk.exif = walk.exif or body
     elif marker == _APP2 and body[:12] == b"ICC_PROFILE\x00" and len(body) >= 14:
         walk.icc.append(body[12:])

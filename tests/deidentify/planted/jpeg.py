@@ -210,7 +210,8 @@ def _turned(orientation: int, invented: Invented, seed: int) -> MadeImage:
     parts = parts_of(encoded(cell(seed, width=48), "JPEG", quality=90))
     data = parts.with_first(segment(0xE1, b"Exif\x00\x00" + exif))
     shown = np.ascontiguousarray(TURNS[orientation](decoded(data)))
-    return MadeImage(_CARRIER, f"EXIF orientation {orientation}", data, shown, facts)
+    # Turned in its coefficients, where the size allows it: decoders round those otherwise.
+    return MadeImage(_CARRIER, f"EXIF orientation {orientation}", data, shown, facts, levels=3)
 
 
 def _codings(invented: Invented, seed: int) -> Iterator[MadeImage]:
