@@ -173,11 +173,23 @@ def curate(
         f"  {found.quarantined} files quarantined",
         *(f"  {line}" for line in duplicate_lines(report.duplicates)),
         *(f"  {line}" for line in check_lines(report.checks)),
+        f"  {acquisition_line(report.acquisitions)}",
         f"  splits by {found.grouped_by.replace('_', ' ')}; fingerprint {found.fingerprint}",
         *privacy_lines(found, out, vault or default_vault(out)),
         *_class_table(found.classes),
     ]
     show_result(result, lines, as_json=as_json)
+
+
+def acquisition_line(sizes: tuple[int, ...]) -> str:
+    """Return what a person reads of the acquisitions that were told apart."""
+    if len(sizes) < 2:
+        return "one acquisition: backgrounds, sizes and encoders are all alike"
+    counts = ", ".join(map(str, sizes[:5])) + (", …" if len(sizes) > 5 else "")
+    return (
+        f"{len(sizes)} acquisitions ({counts} cells): `smearkit validate` tells which classes are "
+        "bound to one"
+    )
 
 
 def _class_table(classes: dict[str, dict[str, int]]) -> list[str]:
