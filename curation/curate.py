@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from .against import drop_shared, find_against, write_against
 from .cells import Attribute
 from .codec import common_codec
 from .corpus import Corpus, load_corpus
@@ -104,6 +105,9 @@ class CurateConfig(Frozen):
     small_groups: Choice = Field(
         default="report", description="what becomes of cells that too few subjects are like"
     )
+    drop_overlap: bool = Field(
+        default=False, description="drop what the corpora given as `against` show, too"
+    )
     source_name: str | None = Field(default=None, description="what a card calls the source")
     license: str | None = Field(default=None, description="a Hub licence id, e.g. cc-by-4.0")
 
@@ -144,6 +148,7 @@ class _Places:
     vault: Path
     quarantine: Path
     add_to: Path | None
+    against: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,8 @@ class _Run:
     """Of the policy as it was given, before columns were named."""
     label_decisions: Mapping[str, str | None]
     earlier: Earlier | None
+    against: tuple[Corpus, ...]
+    engine: str
 
     @property
     def opened(self) -> list[Source]:
@@ -184,6 +191,7 @@ def curate(
     vault: Path | None = None,
     quarantine: Path | None = None,
     add_to: Path | None = None,
+    against: Sequence[Path] = (),
     verbose_private: bool = False,
     engine: str = "local",
     workers: int | None = None,
@@ -195,7 +203,8 @@ def curate(
     the names of source files in errors, which else are named by position and a salted short id.
     `engine` is one of `curation.engine.ENGINES` or `ray://HOST:PORT`; it decides who works, and
     makes no difference to what comes out. `add_to` is a corpus whose cells come first, as they are
-    and in their splits; its vault is taken, which holds its hash index.
+    and in their splits; its vault is taken, which holds its hash index. `against` are corpora whose
+    cells are looked for in what is made.
 
     Raises: SourceError, UnknownLabelError, PolicyError, OutputExistsError, VaultError, EngineError,
     CorpusError, HashIndexError, SmearkitError.
@@ -209,7 +218,11 @@ def curate(
     check_label_map(config.label_map)
     if not sources:
         raise SourceError("no source was given")
-    places = _Places(out, vault_path, quarantine_path, add_to)
+    if config.drop_overlap and not against:
+        raise SmearkitError(
+            "drop_overlap needs corpora to compare with. Next: name one (--against)"
+        )
+    places = _Places(out, vault_path, quarantine_path, add_to, tuple(against))
     with naming(show=verbose_private):
         opened = [
             open_source(str(source), config.columns()) if isinstance(source, str | Path) else source
@@ -244,7 +257,7 @@ def _curate(
         earlier = open_earlier(places.add_to, keys, given, made, config.text)
     run = _Run(
         config, policy, treated, made, keys, unfinished, progress, policy_id(keys, given),
-        relabelled, earlier,
+        relabelled, earlier, tuple(load_corpus(path) for path in places.against), crew.engine,
     )  # fmt: skip
     job = {
         "stage": "curate",
@@ -254,6 +267,7 @@ def _curate(
         "decisions": [decision.model_dump(mode="json") for decision in decisions.values()],
         "label_decisions": relabelled,
         "added_to": None if earlier is None else earlier.index.head.model_dump(mode="json"),
+        "against": [other.fingerprint for other in run.against],
         # Another key makes other pseudonyms: rows staged under it must not be taken up.
         "key": keys.pseudonym("job", "key"),
         # Another decoder may make other pixels, and another chunk size other chunks.
@@ -304,6 +318,11 @@ def _write_corpus(partial: Path, run: _Run, new: StagedRows) -> None:
         staged, partial / "staging", near=config.near_duplicates,
         drop_flagged=config.drop_flagged, bound=bound,
     )  # fmt: skip
+    against = find_against(
+        run.against, staged, decided, partial / "against", run.engine, run.progress
+    )
+    if config.drop_overlap:
+        drop_shared(decided, against)
     reasons, duplicates, kept = decided.reasons, decided.copies.duplicates, decided.kept
     suppression = suppress(staged, kept, run.attributes, run.policy, config.small_groups)
     reasons[kept[suppression.dropped]] = SMALL_GROUP
@@ -319,6 +338,9 @@ def _write_corpus(partial: Path, run: _Run, new: StagedRows) -> None:
         source=config.source_name, license_id=config.license, progress=run.progress,
     )  # fmt: skip
     report = write_report(partial / "reports", run.sources, staged, decided, divided.report)
+    write_against(
+        partial / "reports", against, staged, decided, divided.split, dropped=config.drop_overlap
+    )
     before = len(staged) - len(new)
     write_quarantine(
         run.quarantine, run.opened, new, reasons[before:], new_conflicts(duplicates, before),
@@ -349,7 +371,8 @@ def _write_corpus(partial: Path, run: _Run, new: StagedRows) -> None:
     )  # fmt: skip
     _write_index(run, manifest, staged, decided, kept, divided.split, origin)
     new.close()
-    shutil.rmtree(partial / "earlier", ignore_errors=True)
+    for name in ("earlier", "against"):
+        shutil.rmtree(partial / name, ignore_errors=True)
     # Last: what is interrupted before this need not read the source again.
     shutil.rmtree(partial / "staging")
 

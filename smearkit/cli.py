@@ -12,6 +12,7 @@ from curation.errors import SmearkitError
 
 from .console import progress_bars, say, show_result, table
 from .options import pairs, resolve
+from .overlap_verb import add_overlap_verb
 from .privacy_verbs import add_privacy_verbs
 from .validate_verbs import add_validate_verbs
 from .verb import AsJson, ConfigFile, Out, verb
@@ -27,6 +28,7 @@ app = typer.Typer(
 
 add_privacy_verbs(app)
 add_validate_verbs(app)
+add_overlap_verb(app)
 
 
 @app.command()
@@ -58,6 +60,17 @@ def curate(
     ] = None,
     quarantine: Annotated[
         Path | None, typer.Option(help="Where unusable files go; default OUT-quarantine.")
+    ] = None,
+    add_to: Annotated[
+        Path | None, typer.Option(help="Corpus to add to; its cells and splits stay. Its vault.")
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option("--against", help="Corpus whose cells are looked for here. Repeatable."),
+    ] = None,
+    drop_overlap: Annotated[
+        bool | None,
+        typer.Option("--drop-overlap", help="With --against: drop what it shows, too."),
     ] = None,
     config_file: ConfigFile = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
@@ -129,6 +142,7 @@ def curate(
     from curation.dedupe.report import duplicate_lines
     from curation.deidentify.policy import load_policy
     from curation.deidentify.vault import default_vault
+    from curation.overlap_report import overlap_lines, read_overlap
     from curation.sources.box_source import open_boxes
     from curation.sources.source import Source
     from curation.validate.checks import check_lines
@@ -144,10 +158,13 @@ def curate(
         "license": license_id, "drop_columns": drop_column or None, "reencode": reencode,
         "text": text, "small_groups": small_groups, "near_duplicates": near,
         "drop_flagged": None if drop_flagged is None else drop_flagged.split(","),
+        "drop_overlap": drop_overlap,
     }  # fmt: skip
     config = resolve(CurateConfig, {}, config_file, flags)
     if redact and not text_search:
         raise typer.BadParameter("--redact needs the search that --no-text turns off")
+    if drop_overlap and not against:
+        raise typer.BadParameter("--drop-overlap needs a corpus to compare with: --against")
     if boxes is not None and len(sources) != 1:
         raise typer.BadParameter("--boxes goes with one source: the folder of fields")
     given: list[str | Source] = list(sources)
@@ -156,15 +173,19 @@ def curate(
     with progress_bars() as progress:
         corpus = run(
             given, out, config, policy=load_policy(policy), vault=vault, quarantine=quarantine,
-            verbose_private=verbose_private, engine=engine, progress=progress,
+            add_to=add_to, against=against or (), verbose_private=verbose_private, engine=engine,
+            progress=progress,
         )  # fmt: skip
+    place = vault or default_vault(add_to or out)
+    shared = read_overlap(out / "reports") if against else None
     found, report = corpus.manifest, read_report(out)
     result = {
         "corpus": str(out), "fingerprint": found.fingerprint, "n_in": found.n_in,
         "n_out": found.n_out, "dropped": found.dropped, "classes": found.class_totals(),
         "splits": found.splits, "duplicate_groups": found.duplicate_groups,
         "conflicts": found.conflicts, "quarantined": found.quarantined,
-        "vault": str(vault or default_vault(out)),
+        "vault": str(place), "parents": found.parents,
+        "overlap": None if shared is None else shared.model_dump(mode="json"),
         "deidentification": privacy_record(found).model_dump(mode="json"),
     }  # fmt: skip
     dropped = ", ".join(f"{reason} {count}" for reason, count in found.dropped.items()) or "none"
@@ -172,10 +193,11 @@ def curate(
         f"{out}  {found.n_in} images in, {found.n_out} cells out; dropped: {dropped}",
         f"  {found.quarantined} files quarantined",
         *(f"  {line}" for line in duplicate_lines(report.duplicates)),
+        *(f"  {line}" for line in (overlap_lines(shared) if shared else [])),
         *(f"  {line}" for line in check_lines(report.checks)),
         f"  {acquisition_line(report.acquisitions)}",
         f"  splits by {found.grouped_by.replace('_', ' ')}; fingerprint {found.fingerprint}",
-        *privacy_lines(found, out, vault or default_vault(out)),
+        *privacy_lines(found, out, place),
         *_class_table(found.classes),
     ]
     show_result(result, lines, as_json=as_json)

@@ -179,6 +179,7 @@ def vault_rotate(
     lines = [
         f"{vault}  key {new.key_id} takes the place of {old.key_id}, which is kept in retired/",
         "  curate again: what is released next cannot be joined with what was released before",
+        "  nor can cells be added (--add-to) to a corpus that was curated under the old key",
     ]
     show_result(result, lines, as_json=as_json)
 
@@ -191,6 +192,7 @@ def vault_show(
     """Tell what a vault holds, in numbers; no key and no identifier is shown."""
     from collections import Counter
 
+    from curation.dedupe.index import indexed_corpora
     from curation.deidentify.decisions import read_decisions
     from curation.deidentify.released import made_releases
     from curation.deidentify.vault import all_keys, read_identifiers
@@ -199,14 +201,17 @@ def vault_show(
     kinds = Counter(kind for kind, _ in read_identifiers(keys[0]))
     decisions = Counter(decision.action for decision in read_decisions(vault).values())
     releases = [made.model_dump() for made in made_releases(keys[0])]
+    indexes = indexed_corpora(vault, keys[0].key_id)
     result = {
         "vault": str(vault), "key_id": keys[0].key_id, "retired": [k.key_id for k in keys[1:]],
         "identifiers": dict(kinds), "decisions": dict(decisions), "releases": releases,
+        "indexes": indexes,
     }  # fmt: skip
     lines = [
         f"{vault}  key {keys[0].key_id}; retired: {len(keys) - 1}",
         *table(["identifiers", "number"], list(kinds.items())),
         *(table(["decisions", "number"], list(decisions.items())) if decisions else []),
+        *(f"  cells can be added to corpus {name}" for name in indexes),
         *(f"  released: {r['name']} {r['version']} under key {r['key_id']}" for r in releases),
     ]
     show_result(result, lines, as_json=as_json)

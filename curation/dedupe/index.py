@@ -73,6 +73,20 @@ def index_path(vault: Path, fingerprint: str) -> Path:
     return vault / INDEX_FOLDER / fingerprint
 
 
+def indexed_corpora(vault: Path, key_id: str) -> list[str]:
+    """Return the fingerprints of the corpora of which a vault holds an index under one key."""
+    heads = sorted((vault / INDEX_FOLDER).glob(f"[!.]*/{_HEAD_NAME}"))
+    return [head.parent.name for head in heads if _key_of(head) == key_id]
+
+
+def _key_of(head: Path) -> object:
+    try:
+        found = json.loads(head.read_bytes())
+    except (OSError, ValueError):
+        return None  # whoever adds to the corpus is told
+    return found.get("key_id") if isinstance(found, dict) else None
+
+
 def write_index(
     vault: Path, head: IndexHead, staged: StagedRows, fate: pa.Table, pairs: NearPairs | None
 ) -> Path:

@@ -6,6 +6,8 @@
     releases.jsonl     which release was made under which key
     decisions.jsonl    what a person decided about quarantined images
     own_labels.jsonl   the source's own names of labels, and the label that each became
+    index/             what each curation knew of its cells, to add to the corpus later; rotating
+                       the key makes those of before useless
 
 A lost vault never blocks reading a corpus.
 """

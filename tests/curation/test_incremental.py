@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import stat
 from collections import Counter
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from curation import curate as curate_module
 from curation.corpus import Corpus, load_corpus, verify_corpus
@@ -32,6 +34,7 @@ from curation.split import LINKS_SPLITS
 from curation.split_links import SplitConflictError
 from curation.staged_rows import StagedRows
 from scripts.altered_cells import ALTERATIONS
+from smearkit import cli
 from smearkit.demo_cells import draw_cell, random_stain
 
 KINDS = ("neutrophil_segmented", "lymphocyte", "monocyte", "eosinophil", "basophil")
@@ -641,3 +644,23 @@ def test_an_interrupted_addition_goes_on(house: House, monkeypatch: pytest.Monke
 
 def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_the_vault_says_what_can_be_added_to_and_the_scan_finds_no_leak(house: House) -> None:
+    first = house.make([*cells(0, 10), Shot(50, subject="Adalbert Quillington")])
+    more = [Shot(51, subject="Brunhild Roth-Meyer"), Shot(52, subject="Adalbert Quillington")]
+    grown = house.make([*cells(10, 12), Shot(0, subject="p0"), *more], add_to=first)
+    shown = smearkit("vault", "show", house.vault, "--json")
+    assert json.loads(shown)["indexes"] == sorted([first.fingerprint, grown.fingerprint])
+    scan = json.loads(smearkit("audit", grown.path, "--against", house.vault, "--json"))
+    assert scan["clean"]
+    assert scan["searched"] == 2, "the names of the earlier batch as well"
+    said = smearkit("vault", "rotate", house.vault)
+    assert "nor can cells be added (--add-to)" in said
+    assert json.loads(smearkit("vault", "show", house.vault, "--json"))["indexes"] == []
+
+
+def smearkit(*arguments: object) -> str:
+    result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout

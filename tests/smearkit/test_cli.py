@@ -31,8 +31,9 @@ VERBS = {
         "--drop-unknown-labels", "--source-name", "--license", "--json", "--drop-column",
         "--policy", "--boxes", "--box-margin", "--box-edge", "--reencode", "--redact", "--text",
         "--no-text", "--small-groups", "--verbose-private", "--near", "--no-near",
-        "--drop-flagged", "--engine",
+        "--drop-flagged", "--engine", "--add-to", "--against", "--drop-overlap",
     },
+    "overlap": {"--out", "-o", "--engine", "--json"},
     "policy show": set(),
     "policy check": {"--json"},
     "review": {"--vault", "--by", "--port", "--browser", "--no-browser"},
@@ -140,7 +141,8 @@ def test_curate(tmp_path: Path) -> None:
     found = done("curate", export, "--out", out)
     assert set(found) == {
         "corpus", "fingerprint", "n_in", "n_out", "dropped", "classes", "splits",
-        "duplicate_groups", "conflicts", "quarantined", "vault", "deidentification",
+        "duplicate_groups", "conflicts", "quarantined", "vault", "deidentification", "parents",
+        "overlap",
     }  # fmt: skip
     assert found["vault"] == str(tmp_path / "corpus-vault")
     assert found["deidentification"]["text"]["images"] == 18
