@@ -130,8 +130,8 @@ def _curate(export: Path, folder: Path, say: Callable[[str], None]) -> Corpus:
     found = corpus.manifest
     say(
         f"2/6  curated: {found.n_in} in, {found.n_out} out, dropped {dict(found.dropped)}; "
-        "names gone, dates to years, splits by patient (turned copies and lone wrong labels are "
-        "not found yet)"
+        "names gone, dates to years, turned and recompressed copies found, splits by patient "
+        "(lone wrong labels: smearkit validate)"
     )
     return corpus
 
