@@ -80,7 +80,9 @@ class Deidentification(Frozen):
     columns: dict[str, str] = Field(description="column found, or element taken -> action")
     elements_dropped: int = Field(default=0, description="DICOM elements of which nothing is left")
     method_codes: tuple[str, ...] = Field(default=(), description="DICOM PS3.16 CID 7050")
-    scans_kept: int = Field(default=0, description="JPEG scans that were kept bit for bit")
+    scans_kept: int = Field(
+        default=0, description="JPEG scans that were kept bit for bit, or turned without loss"
+    )
     encoded_anew: int = 0
     text: TextSearch
     k_anonymity: KAnonymity

@@ -9,6 +9,7 @@ tables, how far the decoded pixels are from the turned pixels, and sizes and tim
 from __future__ import annotations
 
 import argparse
+import io
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
+from PIL import Image
 
 from curation.deidentify.jpeg import CleanJpeg, clean_jpeg
 from curation.deidentify.jpeg_scan_read import read_scan
@@ -47,13 +49,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--most", type=int, help="at most so many files of each folder")
+    parser.add_argument("--own-codes", action="store_true", help="codes fitted to each image first")
     options = parser.parse_args()
     for folder in options.folders:
         files = sorted(folder.rglob("*.jpg"))
         step = max(1, len(files) // options.most) if options.most else 1
         tally = Tally()
         for path in files[::step]:
-            _measure(clean_jpeg(path.read_bytes()), tally)
+            data = _with_own_codes(path) if options.own_codes else path.read_bytes()
+            _measure(clean_jpeg(data), tally)
         _print(folder, len(files[::step]), tally)
 
 
@@ -79,6 +83,13 @@ def _measure(jpeg: CleanJpeg, tally: Tally) -> None:
         tally.before += len(jpeg.data)
         tally.after += len(turned.data)
         tally.as_png += len(encode_png(np.ascontiguousarray(shown)))
+
+
+def _with_own_codes(path: Path) -> bytes:
+    out = io.BytesIO()
+    with Image.open(path) as image:
+        image.save(out, "JPEG", quality="keep", optimize=True)
+    return out.getvalue()
 
 
 def _shown(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ annex K.3. As with `jpegtran -perfect`, only where it is exact: an axis that is 
 multiple of the MCU, since what fills up the last blocks would else come to lie in front.
 
 Not turned, and left to be decoded: progressive files, files of several scans, odd sampling factors,
-and scans of more than 512 KiB: one of that size takes half a second and 180 MiB.
+and what is large: a scan of 512 KiB or an image of 65,536 blocks takes half a second and 180 MiB.
 """
 
 from __future__ import annotations

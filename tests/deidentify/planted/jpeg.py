@@ -211,7 +211,7 @@ def _turned(orientation: int, invented: Invented, seed: int) -> MadeImage:
     data = parts.with_first(segment(0xE1, b"Exif\x00\x00" + exif))
     shown = np.ascontiguousarray(TURNS[orientation](decoded(data)))
     # Turned in its coefficients, where the size allows it: decoders round those otherwise.
-    return MadeImage(_CARRIER, f"EXIF orientation {orientation}", data, shown, facts, levels=3)
+    return MadeImage(_CARRIER, f"EXIF orientation {orientation}", data, shown, facts, levels=5)
 
 
 def _codings(invented: Invented, seed: int) -> Iterator[MadeImage]:
