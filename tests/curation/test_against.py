@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from curation.corpus import Corpus, load_corpus, verify_corpus
 from curation.curate import CurateConfig, curate
 from curation.dedupe import near as near_module
+from curation.dedupe.signature import sign
 from curation.deidentify.vault import default_vault
 from curation.errors import CorpusError, OutputExistsError, SmearkitError
 from curation.overlap_report import (
@@ -25,8 +27,10 @@ from curation.overlap_report import (
     overlap_lines,
     read_overlap,
 )
+from curation.tiles import shrink
+from curation.vocabulary import LABEL_IDS
 from smearkit import cli
-from tests.curation.test_incremental import Shot, cells, ids, splits, write_batch
+from tests.curation.test_incremental import NEAR, Shot, cells, ids, splits, write_batch
 
 CONFIG = CurateConfig(text="off", train=0.6, validation=0.2, test=0.2)
 OURS = [
@@ -178,6 +182,36 @@ def test_a_dropped_copy_speaks_for_the_one_that_stays(
     rows = pq.read_table(found.path / "reports" / PARQUET_NAME).to_pylist()
     assert [row["image_id"] for row in rows] == [ids(OURS)[24]]
     assert rows[0]["other_image_id"] == ids([small])[0]
+
+
+def test_only_pairs_of_both_sides_are_compared() -> None:
+    pictures = [
+        shot.pixels() for shot in (*cells(0, 4), Shot(0, "mirrored"), Shot(5), Shot(5, NEAR))
+    ]
+    signatures = sign(np.stack([shrink(one) for one in pictures]))
+    names = [f"{row:032x}" for row in range(len(pictures))]
+    every = near_module.near_pairs(signatures, names, known=4)
+    across = near_module.near_pairs(signatures, names, known=4, across=True)
+    assert set(zip(every.first.tolist(), every.second.tolist(), strict=True)) == {(0, 4), (5, 6)}
+    assert set(zip(across.first.tolist(), across.second.tolist(), strict=True)) == {(0, 4)}
+
+
+@pytest.mark.real
+def test_every_raw_cell_is_found_in_the_small_version_of_its_set(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    label = "erythroblast"
+    config = CONFIG.model_copy(update={"near_duplicates": False})
+    raw = curate([shared_data / "pbc_raw"], tmp_path / "raw", config)
+    table = pq.read_table(shared_data / "pbc128.parquet")
+    small = tmp_path / "small.parquet"
+    pq.write_table(table.filter(pc.equal(table["label"], label)), small)
+    other = curate([small], tmp_path / "other", config)
+    rows = raw.rows(["label"])["label"].to_pylist()
+    wanted = rows.count(LABEL_IDS[label])
+    assert wanted > 50
+    entry = overlap(raw.path, other.path).others[0]
+    assert entry.ours == wanted, "all of the label and none of another"
 
 
 def test_several_others(tmp_path: Path, theirs: Corpus) -> None:

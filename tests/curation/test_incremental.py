@@ -27,6 +27,8 @@ from curation.dedupe import index as index_module
 from curation.dedupe import near as near_module
 from curation.dedupe.index import FATE, INDEX_FORMAT, IndexHead, index_path
 from curation.dedupe.model import MODEL_VERSION
+from curation.deidentify.quarantine_entry import ConflictEntry, QuarantineEntry, read_entries
+from curation.deidentify.text import Look, TextHit
 from curation.deidentify.vault import default_vault, read_vault, rotate_vault
 from curation.errors import CorpusError, HashIndexError, PolicyError, VaultError
 from curation.pixels import Pixels, encode_png, pixel_id
@@ -36,11 +38,13 @@ from curation.staged_rows import StagedRows
 from scripts.altered_cells import ALTERATIONS
 from smearkit import cli
 from smearkit.demo_cells import draw_cell, random_stain
+from tests.deidentify.test_curate_privacy import Fields
 
 KINDS = ("neutrophil_segmented", "lymphocyte", "monocyte", "eosinophil", "basophil")
 CONFIG = CurateConfig(text="off", train=0.6, validation=0.2, test=0.2)
 SMALLER = "half size"
 NEAR = "cropped 5 %"
+BROKEN = "broken"
 
 
 @cache
@@ -74,7 +78,8 @@ def write_batch(folder: Path, shots: Sequence[Shot]) -> Path:
         table = csv.writer(file)
         table.writerow(["file_name", "label", "subject", "slide"])
         for number, shot in enumerate(shots):
-            (folder / f"{number:03d}.png").write_bytes(encode_png(shot.pixels()))
+            data = b"none" if shot.change == BROKEN else encode_png(shot.pixels())
+            (folder / f"{number:03d}.png").write_bytes(data)
             table.writerow([f"{number:03d}.png", shot.name(), shot.subject, shot.slide])
     return folder
 
@@ -188,6 +193,49 @@ def test_in_two_batches_is_decided_as_all_at_once(
     )
     report, other = read_report(grown.path).duplicates, read_report(whole.path).duplicates
     assert (report.groups, report.dropped) == (other.groups, other.dropped)
+
+
+def test_what_cannot_be_read_is_counted_over_all_and_quarantined_once(house: House) -> None:
+    first = house.make([Shot(0, BROKEN), *FIRST])
+    grown = house.make([*SECOND, Shot(1, BROKEN)], add_to=first)
+    assert grown.manifest.n_in == len(FIRST) + len(SECOND) + 2
+    assert grown.manifest.dropped["unreadable"] == 2
+    assert house.fates(grown)[0] == house.fates(grown)[-1] == "unreadable"
+    entries = read_entries(house.folder / "2" / "corpus-quarantine")
+    conflicts = [entry for entry in entries if isinstance(entry, ConflictEntry)]
+    unread = [entry for entry in entries if isinstance(entry, QuarantineEntry)]
+    assert [(entry.position, entry.name) for entry in unread] == [(len(SECOND), "021.png")]
+    # Of a group over both batches, the new ones are named: their files are at hand.
+    assert sorted((c.reason, len(c.labels), c.positions) for c in conflicts) == [
+        ("label_conflict", 2, (17,)), ("label_conflict", 2, (20,)), ("subject_conflict", 1, (18,)),
+    ]  # fmt: skip
+    assert all(c.names == tuple(f"{n:03d}.png" for n in c.positions) for c in conflicts)
+
+
+def test_text_in_pictures_is_counted_over_all_and_kept_nowhere(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Finder:
+        def look(self, pixels: Pixels, whole_field: bool = False) -> Look:
+            return Look(searched=True, hits=(TextHit((36, 6, 52, 14), "text", 0.9, "ROE JANE"),))
+
+    monkeypatch.setattr(curate_module, "TextFinder", Finder)
+    config = CurateConfig(near_duplicates=False)
+    place = house.folder
+    first = curate([Fields()], place / "one", config, vault=house.vault)
+    assert first.manifest.grouped_by == "field"
+    grown = curate([Fields()], place / "two", config, vault=house.vault, add_to=first.path)
+    record = grown.manifest.deidentification
+    assert record is not None
+    assert (record.text.images, record.text.read, record.text.hits) == (6, 6, 2)
+    assert grown.manifest.dropped == {"burned_in_text": 2, "duplicate": 2}
+    for file in index_path(house.vault, grown.fingerprint).iterdir():
+        assert b"JANE" not in file.read_bytes()
+        assert b"Roe" not in file.read_bytes(), "not even the name of the field"
+    rows = StagedRows(sorted(index_path(house.vault, grown.fingerprint).glob("0*.arrow")))
+    found = rows.columns(["reason", "thumbs", "field"]).to_pylist()
+    assert all((row["thumbs"] is None) == bool(row["reason"]) for row in found)
+    assert len({row["field"] for row in found}) == 1
 
 
 def test_in_three_batches_too(house: House) -> None:
