@@ -103,12 +103,13 @@ def measured(command: list[str]) -> dict[str, Any]:
     """Run a command and return what it says, with the processor time of all that it started.
 
     Sampled, since an engine's daemons let their workers go without asking what they used. Counted
-    from the line "begin" on.
+    from the line "begin" to what it says.
     """
     load, used = os.getloadavg()[0], ProcessorTime()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
-    before_s, lines = 0.0, []
+    marks_s: list[float] = []
+    lines: list[str] = []
     while True:
         ready, _, _ = select.select([process.stdout], [], [], _SAMPLE_S)
         used.sample(process.pid)
@@ -116,13 +117,12 @@ def measured(command: list[str]) -> dict[str, Any]:
             line = process.stdout.readline().decode().strip()
             if not line:
                 break
-            if line == BEGIN:
-                before_s = used.seconds
             lines.append(line)
-    if process.wait() or lines[:1] != [BEGIN] or len(lines) < 2:
+            marks_s.append(used.seconds)
+    if process.wait() or len(lines) != 2 or lines[0] != BEGIN:
         raise RuntimeError(f"{command[0]} {command[1]} … failed")
     found: dict[str, Any] = json.loads(lines[-1])
-    return {**found, "cpu_s": used.seconds - before_s, "load": load}
+    return {**found, "cpu_s": marks_s[1] - marks_s[0], "load": load}
 
 
 class ProcessorTime:

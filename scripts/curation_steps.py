@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from importlib import import_module
 from typing import Any
 from unittest import mock
@@ -68,7 +68,7 @@ class StepClock:
         with ExitStack() as stack:
             for step, places in STEPS.items():
                 for place in places:
-                    stack.enter_context(_patched(place, lambda f, s=step: self._timed(s, f)))
+                    stack.enter_context(_patched(place, partial(self._timed, step)))
             self._since = time.process_time_ns()
             yield
             self._switch()

@@ -9,15 +9,19 @@ orientations of a square.
 from __future__ import annotations
 
 import math
+from bisect import bisect
+from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tiles import Tile
+from ..tiles import TILE_PX, Tile
 
 RINGS = np.array([0.35, 0.7, 1.0, 1.3, 1.6, 1.9, 2.25, 2.6, 3.0], np.float32)
 """Radii of the rings, in radii of the keypoint."""
+_REACH = float(RINGS[-1])
 _ANGLES = 32
 _HARMONICS = 6
 _CHANNELS = 2  # red and green: blue tells stain from background least
@@ -25,6 +29,7 @@ _PAIRS_APART = (1, 2, 3)  # rings whose phases are compared
 _MIN_CONTRAST = 2.0  # grey levels
 _BLUR_PER_RADIUS = 0.2
 _BLURS_PX = (1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
+_BETWEEN_BLURS_PX = [math.sqrt(one * other) for one, other in pairwise(_BLURS_PX)]
 _ONE = 256  # of OpenCV's Gaussians for 8 bits
 
 _THETA = (np.arange(_ANGLES) * (2 * np.pi / _ANGLES)).astype(np.float32)
@@ -46,14 +51,10 @@ def sample_rings(tile: Tile, keypoints: NDArray[np.float32]) -> NDArray[np.float
 def _by_blur(keypoints: NDArray[np.float32]) -> dict[float, list[int]]:
     found: dict[float, list[int]] = {}
     for slot, radius in enumerate(keypoints[:, 2].tolist()):
-        found.setdefault(_blur_px(radius), []).append(slot)
+        # In a few steps: keypoints of about one size share a blurred picture, and nothing is lost.
+        blur_px = _BLURS_PX[bisect(_BETWEEN_BLURS_PX, _BLUR_PER_RADIUS * radius)]
+        found.setdefault(blur_px, []).append(slot)
     return found
-
-
-def _blur_px(radius_px: float) -> float:
-    # In a few steps: keypoints of about one size share a blurred picture, and nothing is lost.
-    wanted = _BLUR_PER_RADIUS * radius_px
-    return min(_BLURS_PX, key=lambda sigma: max(sigma / wanted, wanted / sigma))
 
 
 def _sampled(
@@ -66,8 +67,9 @@ def _sampled(
     x, y, radius = keypoints.T[:, :, None, None]
     reach = radius * RINGS[:, None]
     # Only what is looked at is blurred.
-    left, right = _window(x - reach[:, -1:], x + reach[:, -1:], len(kernel), channels.shape[1])
-    top, bottom = _window(y - reach[:, -1:], y + reach[:, -1:], len(kernel), channels.shape[0])
+    points = keypoints.tolist()
+    left, right = _window([(x, radius) for x, _, radius in points], len(kernel))
+    top, bottom = _window([(y, radius) for _, y, radius in points], len(kernel))
     sampled = cv2.remap(
         _blurred(channels[top:bottom, left:right], kernel),
         (x + reach * _COS - left).reshape(-1, _ANGLES),
@@ -77,13 +79,13 @@ def _sampled(
     return np.asarray(sampled, np.uint8).reshape(len(keypoints), len(RINGS), _ANGLES, _CHANNELS)
 
 
-def _window(
-    least: NDArray[np.float32], most: NDArray[np.float32], kernel: int, side: int
-) -> tuple[int, int]:
+def _window(places: Sequence[tuple[float, float]], kernel: int) -> tuple[int, int]:
     """Return from where to where a tile is needed to be blurred as the whole of it would be."""
     margin = kernel // 2 + 3
-    start = min(max(int(least.min()) - margin, 0), side - 2 * margin)
-    return start, max(min(int(most.max()) + margin, side), 2 * margin)
+    least = min(place - _REACH * radius for place, radius in places)
+    most = max(place + _REACH * radius for place, radius in places)
+    start = min(max(int(least) - margin, 0), TILE_PX - 2 * margin)
+    return start, max(min(int(most) + margin, TILE_PX), 2 * margin)
 
 
 def _blurred(window: NDArray[np.uint8], kernel: NDArray[np.float32]) -> NDArray[np.uint8]:
