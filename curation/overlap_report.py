@@ -146,8 +146,8 @@ def overlap_lines(report: OverlapReport) -> list[str]:
         )
         if leaks:
             lines.append(
-                f"  {leaks} of them: one trains on them here, the other tests on them there, or "
-                "the other way round. Next: --drop-overlap"
+                f"  {leaks} of them lie in one's training split and in what the other measures on: "
+                "contamination. Next: `smearkit curate … --against OTHER --drop-overlap`"
             )
     return lines
 

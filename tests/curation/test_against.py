@@ -244,8 +244,8 @@ def test_test_cells_in_the_training_split_are_named() -> None:
         "  train here, test there: 2 exact, 1 near",
         "  test here, train there: 1 turned",
         "  test here, test there: 1 near",
-        "  4 of them: one trains on them here, the other tests on them there, or the other way "
-        "round. Next: --drop-overlap",
+        "  4 of them lie in one's training split and in what the other measures on: "
+        "contamination. Next: `smearkit curate … --against OTHER --drop-overlap`",
     ]
 
 
