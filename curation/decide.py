@@ -203,7 +203,8 @@ def _edges(decided: Decided, usable: Flat, count: int, fixed: Flat) -> Flat:
     ends = fixed[edges]
     gone_end = (decided.reasons[pairs] != "").any(axis=1)
     settled = (ends >= 0).all(axis=1) & (ends[:, 0] != ends[:, 1]) & gone_end
-    return edges[~settled]
+    left: Flat = edges[~settled]
+    return left
 
 
 def _keyed_order(image_ids: Sequence[str], vault: Vault) -> Flat:
