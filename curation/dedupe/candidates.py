@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine import cores
 from .model import CODE_SIZE, code_model
 
-_GATES = ((100_000, 3.5), (2_000_000, 3.0))
+_GATES = ((100_000, 3.5), (500_000, 3.0))
 _LAST_GATE = 2.5
 MOST_CANDIDATES = 64
 """Nearest codes that one code is compared with; more are only met where cells are all alike."""
@@ -82,6 +83,7 @@ def find_candidates(
     if len(asked) == 0 or count < 2:
         return _candidates([], count, per_cell, 0)
     index = _index(flat[there])
+    _use_every_core()
     radius = (gate_distance(count) if gate is None else gate) ** 2 * CODE_SIZE
     parts, cut_off = [], 0
     for start in range(0, len(asked), _BLOCK):
@@ -91,8 +93,19 @@ def find_candidates(
         cut_off += int(near[:, MOST_CANDIDATES:].any(axis=1).sum())
         row, column = np.nonzero(near)
         one, other = block[row], there[found[row, column]]
-        parts.append((one, other, squared[row, column]))
+        # Half of their memory: a million cells have tens of millions of neighbours.
+        parts.append((_small(one), _small(other), squared[row, column]))
     return _candidates(parts, count, per_cell, cut_off)
+
+
+def _small(rows: Flat) -> NDArray[np.integer]:
+    return rows.astype(np.int32) if rows.max(initial=0) < 2**31 else rows
+
+
+def _use_every_core() -> None:
+    import faiss
+
+    faiss.omp_set_num_threads(cores())
 
 
 def _index(codes: NDArray[np.float32]) -> Any:
@@ -111,15 +124,20 @@ def _index(codes: NDArray[np.float32]) -> Any:
 
 
 def _candidates(
-    parts: list[tuple[Flat, Flat, NDArray[np.float32]]], count: int, per_cell: int, cut_off: int
+    parts: list[tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.float32]]],
+    count: int,
+    per_cell: int,
+    cut_off: int,
 ) -> Candidates:
     if not parts:
         empty = np.empty(0, np.int64)
         return Candidates(empty, empty, empty, empty, empty, np.empty(0, np.float32), cut_off)
-    one, other = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
+    one = np.concatenate([part[0] for part in parts])
+    other = np.concatenate([part[1] for part in parts])
     squared = np.concatenate([part[2] for part in parts])
     swap = one // per_cell > other // per_cell
-    first, second = np.where(swap, other, one), np.where(swap, one, other)
+    first = np.where(swap, other, one).astype(np.int64)
+    second = np.where(swap, one, other).astype(np.int64)
     # Each pair of keypoints once: it may have been found from both sides.
     _, once = np.unique(first * (count * per_cell) + second, return_index=True)
     once = once[first[once] // per_cell != second[once] // per_cell]

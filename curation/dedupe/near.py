@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .alignment import align
 from .candidates import MOST_TRIES, Candidates, find_candidates
 from .registration import MIN_OVERLAP, Match, is_same_place, register
+from .rough import ROUGH_CORRELATION, rough_correlation
 from .signature import Signatures
 from .thumbs import Pictures
 
@@ -144,4 +145,9 @@ def _aligned(
         pictures[0], signatures.keypoints[one, one_point],
         pictures[1], signatures.keypoints[other, other_point],
     )  # fmt: skip
-    return pictures, alignment.warps, alignment.agreement >= _MIN_AGREEMENT
+    agree = alignment.agreement >= _MIN_AGREEMENT
+    agree[agree] = (
+        rough_correlation(pictures[0][agree], pictures[1][agree], alignment.warps[agree])
+        >= ROUGH_CORRELATION
+    )
+    return pictures, alignment.warps, agree

@@ -19,7 +19,6 @@ MIN_DETAIL = 0.87
 """Of the same without what is smooth: two blurred platelets correlate in their roundness alone."""
 MIN_OVERLAP = 0.3
 """Of the picture: a few pixels correlate by chance."""
-_FIRST_CORRELATION, _FIRST_OVERLAP = 0.75, 0.25
 _MIN_DETAIL_CONTRAST = 1.2  # grey levels: blurred platelets have about 1, other cells 2 to 15
 _MIN_CONTRAST = 4.0  # grey levels: two empty backgrounds are no copies
 _FEWEST_PIXELS = 64
@@ -52,10 +51,6 @@ def register(first: Thumb, second: Thumb, warp: Warp) -> Match:
     Source: Evangelidis and Psarakis, PAMI 30:1858, 2008 (enhanced correlation coefficient).
     """
     seen = [np.where(fill(one), np.float32(np.nan), one) for one in (first, second)]
-    if _overlap(warp) < _FIRST_OVERLAP:
-        return _NO_MATCH
-    if _correlation(seen[0], seen[1], warp) < _FIRST_CORRELATION:
-        return _NO_MATCH
     refined = _refined(first, second, warp)
     if refined is None or _stretch(refined) > _MOST_STRETCH:
         return _NO_MATCH

@@ -8,11 +8,10 @@ import pyarrow as pa
 import pytest
 
 from curation.dedupe import find as find_module
-from curation.dedupe import registration
 from curation.dedupe.candidates import find_candidates
 from curation.dedupe.find import find_copies
 from curation.dedupe.near import near_pairs
-from curation.dedupe.registration import Match, is_same_place
+from curation.dedupe.registration import Match, is_same_place, register
 from curation.dedupe.signature import (
     MIN_SIDE_PX,
     SIGNATURE_SCHEMA,
@@ -20,6 +19,7 @@ from curation.dedupe.signature import (
     read_signatures,
     sign,
     signature_columns,
+    thumb,
 )
 from curation.dedupe.thumbs import ThumbArray, write_thumbs
 from curation.dedupe.turned import ORIENTATIONS, turned_id
@@ -159,23 +159,16 @@ def test_a_pair_needs_correlation_and_overlap() -> None:
     assert not is_same_place(Match(0.99, 0.95, 0.2, 0.0))
 
 
-def blob(rng: np.random.Generator) -> Pixels:
-    """Return a blurred platelet: three soft discs, no two alike, and hardly any detail."""
-    y, x = np.indices((96, 96)) - 48.0
-    depth = np.zeros((96, 96))
-    for _ in range(3):
-        across, down = rng.uniform(-9, 9, 2)
-        depth += 12 * np.exp(-((x - across) ** 2 + (y - down) ** 2) / rng.uniform(9, 15) ** 2)
-    picture = np.stack([225 - depth * share for share in (0.7, 1.0, 0.4)], axis=-1)
-    return (picture + rng.normal(0, 1.5, picture.shape)).clip(0, 255).astype(np.uint8)
-
-
-def test_smooth_blobs_are_not_taken_for_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(5)
-    blobs = [blob(rng) for _ in range(30)]
-    assert found_pairs(blobs) == set()
-    monkeypatch.setattr(registration, "_MIN_DETAIL_CONTRAST", 0.0)
-    assert found_pairs(blobs), "without a look at the detail, they are"
+def test_a_blurred_round_spot_is_no_copy_of_anything(cells: list[Pixels]) -> None:
+    y, x = np.indices((64, 64)) - 31.5
+    spot = (220 - 60 * np.exp(-(x**2 + y**2) / 14.0**2)).astype(np.uint8)
+    in_place = np.eye(2, 3, dtype=np.float32)
+    match = register(spot, spot, in_place)
+    assert match.correlation > 0.99
+    assert match.detail == -1, "there is no structure that could agree"
+    assert not is_same_place(match)
+    cell = thumb(shrink(cells[0]))
+    assert is_same_place(register(cell, cell, in_place))
 
 
 def test_signatures_come_back_from_columns(cells: list[Pixels], tmp_path: Path) -> None:
