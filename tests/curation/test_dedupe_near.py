@@ -161,7 +161,7 @@ def test_a_pair_needs_correlation_and_overlap() -> None:
 
 def test_a_blurred_round_spot_is_no_copy_of_anything(cells: list[Pixels]) -> None:
     y, x = np.indices((64, 64)) - 31.5
-    spot = (220 - 60 * np.exp(-(x**2 + y**2) / 14.0**2)).astype(np.uint8)
+    spot = (220 - 40 * np.exp(-(x**2 + y**2) / 24.0**2)).astype(np.uint8)
     in_place = np.eye(2, 3, dtype=np.float32)
     match = register(spot, spot, in_place)
     assert match.correlation > 0.99
