@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ..engine import cores
 from .model import CODE_SIZE, code_model
 
-_GATES = ((100_000, 3.5), (500_000, 3.0))
-_LAST_GATE = 2.5
+_SCALES = ((100_000, 3.5, 0.8), (500_000, 3.0, 0.85))  # up to so many cells: gate, first look
+_LAST_SCALE = 2.5, 0.9
 MOST_CANDIDATES = 64
 """Nearest codes that one code is compared with; more are only met where cells are all alike."""
 MOST_TRIES = 3
@@ -66,7 +66,19 @@ def gate_distance(cells: int) -> float:
     A wide gate finds more of what was cropped much; different cells that pass it by chance grow
     with the square of the number of cells, so that a large corpus has a narrower one.
     """
-    return next((gate for limit, gate in _GATES if cells <= limit), _LAST_GATE)
+    return _scale(cells)[0]
+
+
+def least_rough_correlation(cells: int) -> float:
+    """Return how well a candidate must agree at first look to be registered, among so many cells.
+
+    In [-1, 1]; copies that were cropped most have 0.85 and more, on tight pictures 0.75.
+    """
+    return _scale(cells)[1]
+
+
+def _scale(cells: int) -> tuple[float, float]:
+    return next(((gate, look) for limit, gate, look in _SCALES if cells <= limit), _LAST_SCALE)
 
 
 def find_candidates(

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .alignment import align
-from .candidates import MOST_TRIES, Candidates, find_candidates
+from .candidates import MOST_TRIES, Candidates, find_candidates, least_rough_correlation
 from .registration import MIN_OVERLAP, Match, is_same_place, register
-from .rough import ROUGH_CORRELATION, rough_correlation
+from .rough import rough_correlation
 from .signature import Signatures
 from .thumbs import Pictures
 
@@ -146,8 +146,7 @@ def _aligned(
         pictures[1], signatures.keypoints[other, other_point],
     )  # fmt: skip
     agree = alignment.agreement >= _MIN_AGREEMENT
-    agree[agree] = (
-        rough_correlation(pictures[0][agree], pictures[1][agree], alignment.warps[agree])
-        >= ROUGH_CORRELATION
-    )
+    agree[agree] = rough_correlation(
+        pictures[0][agree], pictures[1][agree], alignment.warps[agree]
+    ) >= least_rough_correlation(len(signatures))
     return pictures, alignment.warps, agree

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from .alignment import Warps
 from .thumbs import THUMB_PX, Pictures
 
-ROUGH_CORRELATION = 0.8
-"""Below, a pair is not worth registering; copies that were cropped most have 0.85 and more."""
 _HALF = THUMB_PX // 2
 _STEP = 2  # every second px of the half-size pictures is looked at
 _MIN_SHARE = 0.25
