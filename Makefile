@@ -19,7 +19,7 @@ test: lint types unit  ## everything that CI runs
 
 # One thread each, or two workers on two cores would wait for each other's threads.
 unit: export OMP_NUM_THREADS = 1
-unit: $(STAMP)  ## the quick tests, under a minute
+unit: $(STAMP)  ## the quick tests
 	$(BIN)/python -m pytest -n 2 -m 'not e2e'
 
 lint: $(STAMP)
