@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -33,4 +34,6 @@ def run(source: Path, folder: Path, notes: Path, engine: str) -> int:
 
 
 if __name__ == "__main__":
+    # Where tests run in the background of a shell, Ctrl-C is ignored, and so by their children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     run(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
