@@ -16,6 +16,8 @@ from PIL import Image
 
 from curation.tiles import Tile
 
+from .page_templates import page_templates
+
 if TYPE_CHECKING:
     from .validation import Pictures, ValidationReport
 
@@ -80,12 +82,6 @@ def _address(image: Image.Image) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("smearkit.review", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates()
     environment.filters.update(words=words, percent=percent)
     return environment

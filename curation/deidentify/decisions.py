@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import AwareDatetime, Field, ValidationError, field_validator, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
-from ..errors import VaultError
 from ..manifest import Frozen
-from .ledger import append_line, read_lines
+from .ledger import append_line, parse_line, read_lines, torn_warning
 from .quarantine_entry import ENTRY_ID, Box
 
 DECISIONS_NAME = "decisions.jsonl"
@@ -63,7 +62,7 @@ def read_decisions(vault_dir: Path) -> dict[str, Decision]:
     """
     found: dict[str, Decision] = {}
     for number, line in enumerate(read_lines(vault_dir / DECISIONS_NAME)[0], start=1):
-        decision = _parse_decision(line, number)
+        decision = parse_line(Decision, vault_dir / DECISIONS_NAME, line, number)
         found.pop(decision.id, None)  # so that the order is that of the last decisions
         if decision.action != "undecided":
             found[decision.id] = decision
@@ -75,21 +74,4 @@ def torn_line(vault_dir: Path) -> str | None:
 
     Raises: VaultError where the file cannot be read.
     """
-    lines, torn = read_lines(vault_dir / DECISIONS_NAME)
-    if not torn:
-        return None
-    return (
-        f"{DECISIONS_NAME}, line {len(lines) + 1}: a crash left half a decision, which does not "
-        "count. Next: decide about that image again"
-    )
-
-
-def _parse_decision(line: bytes, number: int) -> Decision:
-    try:
-        return Decision.model_validate_json(line)
-    except ValidationError as error:
-        # Not chained and without the value found: a note may name a person.
-        found = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in found["loc"]) or "the whole line"
-        message = f"{DECISIONS_NAME}, line {number}, at {where}: {found['msg']}"
-    raise VaultError(f"{message}. Next: restore the vault from a copy, or remove that line")
+    return torn_warning(vault_dir / DECISIONS_NAME, "image")

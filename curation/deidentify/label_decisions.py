@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import AwareDatetime, Field, ValidationError, field_validator, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
-from ..errors import VaultError
 from ..frozen import Frozen
 from ..vocabulary import LABEL_IDS
-from .ledger import append_line, read_lines
+from .ledger import append_line, parse_line, read_lines, torn_warning
 
 LABEL_DECISIONS_NAME = "label_decisions.jsonl"
 IMAGE_ID = r"^[0-9a-f]{32}$"
@@ -76,7 +75,7 @@ def read_label_decisions(vault_dir: Path) -> dict[str, LabelDecision]:
     found: dict[str, LabelDecision] = {}
     lines, _ = read_lines(vault_dir / LABEL_DECISIONS_NAME)
     for number, line in enumerate(lines, start=1):
-        decision = _parse(line, number)
+        decision = parse_line(LabelDecision, vault_dir / LABEL_DECISIONS_NAME, line, number)
         found.pop(decision.image_id, None)  # so that the order is that of the last decisions
         if decision.action != "undecided":
             found[decision.image_id] = decision
@@ -96,21 +95,4 @@ def torn_label_line(vault_dir: Path) -> str | None:
 
     Raises: VaultError where the file cannot be read.
     """
-    lines, torn = read_lines(vault_dir / LABEL_DECISIONS_NAME)
-    if not torn:
-        return None
-    return (
-        f"{LABEL_DECISIONS_NAME}, line {len(lines) + 1}: a crash left half a decision, which does "
-        "not count. Next: decide about that cell again"
-    )
-
-
-def _parse(line: bytes, number: int) -> LabelDecision:
-    try:
-        return LabelDecision.model_validate_json(line)
-    except ValidationError as error:
-        # Not chained and without the value found: a note may name a person.
-        found = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in found["loc"]) or "the whole line"
-        message = f"{LABEL_DECISIONS_NAME}, line {number}, at {where}: {found['msg']}"
-    raise VaultError(f"{message}. Next: restore the vault from a copy, or remove that line")
+    return torn_warning(vault_dir / LABEL_DECISIONS_NAME, "cell")

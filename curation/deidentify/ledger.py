@@ -10,9 +10,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from ..errors import VaultError
+
+Line = TypeVar("Line", bound=BaseModel)
 
 
 def append_line(path: Path, line: bytes) -> None:
@@ -42,6 +46,35 @@ def read_lines(path: Path) -> tuple[list[bytes], bytes]:
             return [], b""
         *lines, torn = path.read_bytes().split(b"\n")
     return lines, torn
+
+
+def parse_line(model: type[Line], path: Path, line: bytes, number: int) -> Line:
+    """Return a line of the file as a model; lines are numbered from 1.
+
+    Raises: VaultError where it does not fit; what stands in it is not told.
+    """
+    try:
+        return model.model_validate_json(line)
+    except ValidationError as error:
+        # Not chained and without the value found: a note may name a person.
+        found = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in found["loc"]) or "the whole line"
+        message = f"{path.name}, line {number}, at {where}: {found['msg']}"
+    raise VaultError(f"{message}. Next: restore the vault from a copy, or remove that line")
+
+
+def torn_warning(path: Path, what: str) -> str | None:
+    """Return what to tell a person where a crash left half a decision about a `what`, else None.
+
+    Raises: VaultError where the file cannot be read.
+    """
+    lines, torn = read_lines(path)
+    if not torn:
+        return None
+    return (
+        f"{path.name}, line {len(lines) + 1}: a crash left half a decision, which does not "
+        f"count. Next: decide about that {what} again"
+    )
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -10,14 +9,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from curation.deidentify.quarantine_entry import QuarantineEntry
-from curation.errors import ImageError, SmearkitError
+from curation.errors import ImageError
 
 from .desk import Desk, UndecidableError, open_desk
 from .form import DecisionForm, parse_form
-from .guard import Guard
+from .local_app import base_of, local_app
 from .pages import (
     Selection,
     conflicts_page,
@@ -28,8 +26,6 @@ from .pages import (
 )
 from .pictures import picture_png, thumbnail_png
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
-TOKEN_BYTES = 32
 _NO_PICTURE = "no_picture.svg"
 _STATIC = {
     "review.css": "text/css",
@@ -48,16 +44,8 @@ def review_app(
 
     Raises: SmearkitError where there is no quarantine, VaultError where there is no vault.
     """
-    app = FastAPI(title="smearkit review", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.desk = open_desk(quarantine, vault, by)
-    app.state.token = token or secrets.token_urlsafe(TOKEN_BYTES)
-    app.include_router(router)
-    app.add_exception_handler(SmearkitError, _show_error)
-    app.add_exception_handler(404, _show_missing)
-    app.add_middleware(Guard, token=app.state.token)
-    # Another site's name that leads to this machine (DNS rebinding) stands in the Host header.
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False)
-    return app
+    desk = open_desk(quarantine, vault, by)
+    return local_app(router, desk, token, _show_error, _show_missing)
 
 
 def _desk(request: Request) -> Desk:
@@ -65,12 +53,8 @@ def _desk(request: Request) -> Desk:
     return desk
 
 
-def _base(request: Request) -> str:
-    return f"/{request.app.state.token}"
-
-
 DeskHere = Annotated[Desk, Depends(_desk)]
-Base = Annotated[str, Depends(_base)]
+Base = Annotated[str, Depends(base_of)]
 
 
 def _entry(image_id: str, desk: DeskHere) -> QuarantineEntry:
@@ -191,10 +175,10 @@ def _to_next(desk: Desk, base: str, after: str | None) -> RedirectResponse:
 def _show_error(request: Request, error: Exception) -> HTMLResponse:
     refused = isinstance(error, UndecidableError)
     title = "Not recorded" if refused else "Something is wrong with the quarantine or the vault"
-    page = error_page(_desk(request), _base(request), title, str(error))
+    page = error_page(_desk(request), base_of(request), title, str(error))
     return HTMLResponse(page, 422 if refused else 500)
 
 
 def _show_missing(request: Request, error: Exception) -> HTMLResponse:
     message = "There is no such image or page in this review."
-    return HTMLResponse(error_page(_desk(request), _base(request), "Not here", message), 404)
+    return HTMLResponse(error_page(_desk(request), base_of(request), "Not here", message), 404)

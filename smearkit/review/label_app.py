@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from curation.errors import ImageError, SmearkitError
+from curation.errors import ImageError
 from curation.pixels import Limits, decode_any, encode_png
 from curation.validate.label_queue import DoubtfulLabel
 from curation.vocabulary import LABEL_IDS
 
-from .app import LOOPBACK, TOKEN_BYTES, show_static
+from .app import show_static
 from .desk import UndecidableError
-from .guard import Guard
 from .label_desk import LabelDesk, open_label_desk
 from .label_form import LabelForm, parse_label_form
 from .label_pages import LabelSelection, error_page, label_page, overview_page, summary_page
+from .local_app import base_of, local_app
 
 router = APIRouter(default_response_class=HTMLResponse)
 
@@ -32,16 +30,8 @@ def label_app(
 
     Raises: SmearkitError where there is no validation, VaultError where there is no vault.
     """
-    app = FastAPI(title="smearkit review", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.desk = open_label_desk(folder, vault, by)
-    app.state.token = token or secrets.token_urlsafe(TOKEN_BYTES)
-    app.include_router(router)
-    app.add_exception_handler(SmearkitError, _show_error)
-    app.add_exception_handler(404, _show_missing)
-    app.add_middleware(Guard, token=app.state.token)
-    # Another site's name that leads to this machine (DNS rebinding) stands in the Host header.
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False)
-    return app
+    desk = open_label_desk(folder, vault, by)
+    return local_app(router, desk, token, _show_error, _show_missing)
 
 
 def _desk(request: Request) -> LabelDesk:
@@ -49,12 +39,8 @@ def _desk(request: Request) -> LabelDesk:
     return desk
 
 
-def _base(request: Request) -> str:
-    return f"/{request.app.state.token}"
-
-
 DeskHere = Annotated[LabelDesk, Depends(_desk)]
-Base = Annotated[str, Depends(_base)]
+Base = Annotated[str, Depends(base_of)]
 
 
 def _entry(image_id: str, desk: DeskHere) -> DoubtfulLabel:
@@ -146,10 +132,10 @@ def _to_next(desk: LabelDesk, base: str, after: str | None) -> RedirectResponse:
 def _show_error(request: Request, error: Exception) -> HTMLResponse:
     refused = isinstance(error, UndecidableError)
     title = "Not recorded" if refused else "Something is wrong with the validation or the vault"
-    page = error_page(_desk(request), _base(request), title, str(error))
+    page = error_page(_desk(request), base_of(request), title, str(error))
     return HTMLResponse(page, 422 if refused else 500)
 
 
 def _show_missing(request: Request, error: Exception) -> HTMLResponse:
     message = "There is no such cell or page in this review."
-    return HTMLResponse(error_page(_desk(request), _base(request), "Not here", message), 404)
+    return HTMLResponse(error_page(_desk(request), base_of(request), "Not here", message), 404)

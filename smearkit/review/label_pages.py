@@ -14,6 +14,7 @@ from curation.deidentify.label_decisions import LabelDecision
 from curation.validate.label_queue import DoubtfulLabel
 from curation.vocabulary import CELL_TYPES
 
+from ..page_templates import page_templates
 from ..validation_page import percent, words
 from .label_desk import LabelDesk
 from .queue import latest_in
@@ -138,13 +139,7 @@ def _render(
 
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("smearkit.review", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates()
     environment.globals.update(STATES=STATES, LOOKS=_LOOKS, state_of=state_of)
     environment.filters.update(words=words, percent=percent)
     return environment

@@ -13,6 +13,7 @@ import jinja2
 from curation.deidentify.decisions import Decision
 from curation.deidentify.quarantine_entry import QuarantineEntry
 
+from ..page_templates import page_templates
 from .desk import Desk, why_drop_only
 
 PER_PAGE = 120
@@ -137,13 +138,7 @@ def _render(
 
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("smearkit.review", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates()
     environment.globals.update(STATES=STATES, state_of=state_of)
     environment.filters["reason_title"] = reason_title
     return environment

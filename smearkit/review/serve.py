@@ -21,10 +21,11 @@ from curation.validate.label_queue import LABEL_QUEUE_NAME
 
 from ..console import say
 from ..validation import read_validation
-from .app import LOOPBACK, review_app
+from .app import review_app
 from .desk import Desk
 from .label_app import label_app
 from .label_desk import LabelDesk
+from .local_app import LOOPBACK
 
 _DOOR = '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={url}">\n'
 
