@@ -23,12 +23,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from curation.dedupe import candidates as candidates_module
 from curation.dedupe.candidates import find_candidates
 from curation.dedupe.model import FalseRates
 from curation.dedupe.near import NearPairs, near_pairs
 from curation.dedupe.signature import Signatures, sign
 from curation.dedupe.thumbs import ThumbArray
 from curation.pixels import Pixels, decode_rgb
+from curation.sources.box_source import open_boxes
 from curation.tiles import shrink
 from scripts.altered_cells import ALTERATIONS
 
@@ -46,7 +48,15 @@ def main() -> None:
     )
     parser.add_argument("--write-rates", action="store_true")
     parser.add_argument("--skip-false", action="store_true")
+    parser.add_argument("--as-among", type=int, help="search as in a corpus of so many cells")
+    parser.add_argument("--fields", action="store_true", help="BCCD's boxes instead of all else")
     options = parser.parse_args()
+    if options.fields:
+        print(json.dumps(fields(), indent=2))
+        return
+    if options.as_among is not None:
+        # One setting for every size: that of the corpus asked for.
+        candidates_module._SCALES = ((10**12, *candidates_module._scale(options.as_among)),)
     pbc, chula = _files("pbc_raw/*/*.jpg"), _files("chula_wbc/*.jpg")
     result: dict[str, Any] = {"recall": {}}
     for name, files in (("PBC, 360 px", pbc), ("Chula, 224 px", chula)):
@@ -120,6 +130,24 @@ def false_merges(other: Sequence[Path]) -> tuple[dict[str, Any], FalseRates]:
     return result, rates
 
 
+def fields() -> dict[str, Any]:
+    """Search the cells of BCCD's fields, as its boxes cut them, for copies."""
+    place = SHARED / "bccd_fields"
+    source = open_boxes(place / "images", place / "boxes.csv", margin=0.15, edge="clip")
+    cells = [cell for cell in source.read(0, len(source)) if cell.pixels is not None]
+    pixels = [cell.pixels for cell in cells if cell.pixels is not None]
+    names = [cell.cut_from.name if cell.cut_from else "" for cell in cells]
+    sides = np.array([min(one.shape[:2]) for one in pixels], np.int32)
+    signatures = sign(np.stack([shrink(one) for one in pixels]), sides)
+    pairs = near_pairs(signatures, [f"{row:08d}" for row in range(len(cells))])
+    ends = zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)
+    same = np.array([names[a] == names[b] for a, b in ends], dtype=bool)
+    return {
+        "cells": len(cells), "within a field": int(same.sum()),
+        "across fields": int((~same).sum()), "of these copies": int((~same & pairs.is_copy).sum()),
+    }  # fmt: skip
+
+
 def _summary(pairs: NearPairs) -> dict[str, Any]:
     return {
         "found": len(pairs), "copies": int(pairs.is_copy.sum()),
@@ -151,15 +179,13 @@ def _gate(signatures: Signatures) -> tuple[list[float], list[float]]:
 
 def _index_recall(signatures: Signatures) -> dict[str, float]:
     """Return the share of pairs within a distance that the inverted file finds of all there are."""
-    from curation.dedupe import candidates as module
-
     found = find_candidates(signatures.codes)
-    before = module.ALL_PAIRS_UP_TO
-    module.ALL_PAIRS_UP_TO = 10**9
+    before = candidates_module.ALL_PAIRS_UP_TO
+    candidates_module.ALL_PAIRS_UP_TO = 10**9
     try:
         everything = find_candidates(signatures.codes)
     finally:
-        module.ALL_PAIRS_UP_TO = before
+        candidates_module.ALL_PAIRS_UP_TO = before
     count = len(signatures)
     there = set((found.first * count + found.second).tolist())
     shares = {}

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from ..engine import cores
 from .model import CODE_SIZE, code_model
 
-_SCALES = ((100_000, 3.5, 0.8), (500_000, 3.0, 0.85))  # up to so many cells: gate, first look
+_SCALES: tuple[tuple[int, float, float], ...] = (
+    (100_000, 3.5, 0.8),
+    (500_000, 3.0, 0.85),
+)  # up to so many cells: gate, first look
 _LAST_SCALE = 2.5, 0.9
 MOST_CANDIDATES = 64
 """Nearest codes that one code is compared with; more are only met where cells are all alike."""

@@ -50,42 +50,53 @@ def register(first: Thumb, second: Thumb, warp: Warp) -> Match:
     Raises nothing: where no alignment is found, the correlation is -1.
     Source: Evangelidis and Psarakis, PAMI 30:1858, 2008 (enhanced correlation coefficient).
     """
-    seen = [np.where(fill(one), np.float32(np.nan), one) for one in (first, second)]
-    refined = _refined(first, second, warp)
+    filled = fill(first), fill(second)
+    refined = _refined((first, second), filled, warp)
     if refined is None or _stretch(refined) > _MOST_STRETCH:
         return _NO_MATCH
     where = _foreground(first, second)
-    detail = [_detail(one, seen_) for one, seen_ in zip((first, second), seen, strict=True)]
+    a, b = (_seen(one, gone) for one, gone in zip((first, second), filled, strict=True))
+    fine_a, fine_b = (_detail(one, gone) for one, gone in zip((first, second), filled, strict=True))
     return Match(
-        _correlation(seen[0], seen[1], refined, where),
-        _correlation(detail[0], detail[1], refined, where, least_contrast=_MIN_DETAIL_CONTRAST),
+        _correlation(a, b, refined, where),
+        _correlation(fine_a, fine_b, refined, where, least_contrast=_MIN_DETAIL_CONTRAST),
         _overlap(refined), _shift(refined),
     )  # fmt: skip
 
 
-def _detail(thumb: Thumb, seen: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a thumb without noise and without what is smooth; filling is NaN, as in `seen`."""
+def _seen(
+    values: NDArray[np.uint8] | NDArray[np.float32], filled: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return values with NaN in place of filling."""
+    return np.where(filled, np.float32(np.nan), values).astype(np.float32)
+
+
+def _detail(thumb: Thumb, filled: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return a thumb without noise and without what is smooth; filling is NaN."""
     import cv2
 
-    whole = without_fill(thumb).astype(np.float32)
+    whole = without_fill(thumb, filled).astype(np.float32)
     fine, coarse = (cv2.GaussianBlur(whole, (0, 0), sigma) for sigma in _DETAIL_PX)
-    return np.where(np.isnan(seen), np.float32(np.nan), fine - coarse).astype(np.float32)
+    return _seen(fine - coarse, filled)
 
 
-def _refined(first: Thumb, second: Thumb, warp: Warp) -> Warp | None:
+def _refined(
+    thumbs: tuple[Thumb, Thumb], filled: tuple[NDArray[np.bool_], NDArray[np.bool_]], warp: Warp
+) -> Warp | None:
     """Return the warp that correlates two thumbs best, near the one given; None without any."""
     import cv2
 
     # OpenCV can leave filling out of one picture alone.
-    if fill(first).sum() > fill(second).sum():
-        back = _refined(second, first, cast(Warp, cv2.invertAffineTransform(warp)))
+    if filled[0].sum() > filled[1].sum():
+        turned = cast(Warp, cv2.invertAffineTransform(warp))
+        back = _refined(thumbs[::-1], filled[::-1], turned)
         return None if back is None else cast(Warp, cv2.invertAffineTransform(back))
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _STEPS, _PRECISION)
-    seen = np.where(fill(second), 0, 255).astype(np.uint8)
+    seen = np.where(filled[1], 0, 255).astype(np.uint8)
     try:
         _, found = cv2.findTransformECC(
-            without_fill(first).astype(np.float32), second.astype(np.float32), warp.copy(),
-            cv2.MOTION_AFFINE, stop, seen, 3,
+            without_fill(thumbs[0], filled[0]).astype(np.float32), thumbs[1].astype(np.float32),
+            warp.copy(), cv2.MOTION_AFFINE, stop, seen, 3,
         )  # fmt: skip
     except cv2.error:
         return None  # it did not converge: these two do not lie over each other
