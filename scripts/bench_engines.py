@@ -96,7 +96,7 @@ def _on_daft(
     import daft
 
     class OnDaft(Worker):
-        @daft.method(return_dtype=daft.DataType.string())
+        @daft.method(return_dtype=daft.DataType.string())  # type: ignore[untyped-decorator]
         def outcome(self, chunk: int) -> str:
             return super().outcome(chunk)
 
