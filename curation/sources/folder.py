@@ -14,6 +14,7 @@ from .image_files import (
     files_identity,
     header_columns,
     image_files,
+    loose_image_files,
     path_text,
     picture_name,
     pictures,
@@ -73,8 +74,8 @@ def open_class_folders(location: str, columns: Columns) -> ClassFolders | None:
         if folder.is_dir() and not folder.name.startswith(".")
         for path in image_files(folder, root)
     ]
-    loose = [path for path in image_files(root) if path.parent == root]
-    files.extend((path_text(root.resolve().name), path) for path in loose)
+    own_name = path_text(root.resolve().name)
+    files.extend((own_name, path) for path in loose_image_files(root))
     refuse_slides(image_files(root, suffixes=MAYBE_SLIDES), Limits())
     cells = tuple((label, picture) for label, path in files for picture in pictures(path))
     return ClassFolders(root, cells) if cells else None

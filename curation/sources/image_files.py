@@ -44,32 +44,79 @@ def image_files(
 
     Raises: SourceError where a link leads out of `root`: what lies there was not given as a source.
     """
-    root = folder if root is None else root
+    return list(_wanted(_below(folder), folder, folder if root is None else root, suffixes))
+
+
+def loose_image_files(folder: Path) -> list[Path]:
+    """Return the image files right in a folder, as `image_files` does those below it.
+
+    Raises: SourceError where a link leads out of it.
+    """
+    return list(_wanted(_shown(folder), folder, folder, IMAGE_SUFFIXES))
+
+
+def _below(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    """Yield what is no folder below one, in the order of its path; links to folders are no way."""
+    # Not rglob: paths as objects cost ten times as much as the names they are told by.
+    for entry in _shown(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path)
+        else:
+            yield entry
+
+
+def _shown(folder: Path | str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            shown = [entry for entry in found if not entry.name.startswith(".")]
+    except PermissionError:
+        return []
+    return sorted(shown, key=lambda entry: entry.name)
+
+
+def _wanted(
+    entries: Iterable[os.DirEntry[str]], folder: Path, root: Path, suffixes: tuple[str, ...]
+) -> Iterator[Path]:
     inside = root.resolve()
-    found = []
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if hidden or not path.is_file() or not _is_wanted(path, suffixes):
+    # What is no link lies where its folder does.
+    is_inside = folder.resolve().is_relative_to(inside)
+    for entry in entries:
+        if not _is_wanted(entry, suffixes):
             continue
-        if not path.resolve().is_relative_to(inside):
+        path = Path(entry.path)
+        may_leave = entry.is_symlink() or not is_inside
+        if may_leave and not path.resolve().is_relative_to(inside):
             raise SourceError(
                 f"{file_words(path)} of the source is a link that leads out of it. Next: copy the "
                 "file in, or remove the link"
             )
-        found.append(path)
-    return found
+        yield path
 
 
-def _is_wanted(path: Path, suffixes: tuple[str, ...]) -> bool:
-    if path.suffix.casefold() in suffixes:
-        return True
-    return suffixes == IMAGE_SUFFIXES and _may_be_dicom(path) and is_dicom(path)
+def _is_wanted(entry: os.DirEntry[str], suffixes: tuple[str, ...]) -> bool:
+    name = entry.name
+    by_name = _suffix(name) in suffixes
+    if not by_name and (suffixes != IMAGE_SUFFIXES or not _may_be_dicom(name)):
+        return False
+    # A path asks after links that lead nowhere without an error.
+    is_file = Path(entry.path).is_file() if entry.is_symlink() else entry.is_file()
+    return is_file and (by_name or is_dicom(Path(entry.path)))
 
 
-def _may_be_dicom(path: Path) -> bool:
+def _may_be_dicom(name: str) -> bool:
     """Whether a name is one that archives give: .dcm, none, or the last number of a UID."""
-    suffix = path.suffix.casefold()
+    suffix = _suffix(name)
     return not suffix or suffix in DICOM_SUFFIXES or suffix[1:].isdigit()
+
+
+def _suffix(name: str) -> str:
+    return _parted(name)[1].casefold()
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Return a file name as `PurePath.stem` and `PurePath.suffix` part it."""
+    dot = name.rfind(".")
+    return (name[:dot], name[dot:]) if 0 < dot < len(name) - 1 else (name, "")
 
 
 def pictures(path: Path) -> Iterator[Picture]:
@@ -77,7 +124,7 @@ def pictures(path: Path) -> Iterator[Picture]:
 
     Raises: SourceError where a DICOM file cannot be read.
     """
-    if _may_be_dicom(path) and is_dicom(path):
+    if _may_be_dicom(path.name) and is_dicom(path):
         from .dicom_file import dicom_pictures
 
         yield from dicom_pictures(path)
@@ -135,13 +182,15 @@ def header_columns(found: Iterable[Picture]) -> tuple[str, ...]:
 def file_identifiers(found: Iterable[Picture], root: Path) -> Iterator[tuple[str, str]]:
     """Yield ("folder", name), ("file", stem), and what DICOM files say of people and devices."""
     paths = dict.fromkeys(picture.path for picture in found)
+    holders = dict.fromkeys(str(path)[: -len(path.name)] for path in paths)
     folders = dict.fromkeys(
-        path_text(part) for path in paths for part in path.relative_to(root).parent.parts
+        path_text(part) for holder in holders for part in Path(holder).relative_to(root).parts
     )
     yield from (("folder", name) for name in folders)
     for path in paths:
-        yield "file", path_text(path.stem)
-        if _may_be_dicom(path) and is_dicom(path):
+        name = path.name
+        yield "file", path_text(_parted(name)[0])
+        if _may_be_dicom(name) and is_dicom(path):
             from .dicom_file import dicom_identifiers
 
             yield from dicom_identifiers(path)
@@ -149,7 +198,9 @@ def file_identifiers(found: Iterable[Picture], root: Path) -> Iterator[tuple[str
 
 def picture_name(picture: Picture, root: Path) -> str:
     """Return the private name of a picture: its path, and its number where a file holds several."""
-    name = path_text(picture.path.relative_to(root))
+    whole, start = str(picture.path), f"{root}{os.sep}"
+    inside = whole[len(start) :] if whole.startswith(start) else picture.path.relative_to(root)
+    name = path_text(inside)
     return name if picture.frame is None else f"{name}, frame {picture.frame}"
 
 
@@ -158,8 +209,8 @@ def files_identity(paths: Iterable[Path]) -> str:
     digest = blake3()
     for path in paths:
         status = path.stat()
-        digest.update(os.fsencode(path))
-        digest.update(f"\x00{status.st_size}\x00{status.st_mtime_ns}\n".encode())
+        name = os.fsencode(path)
+        digest.update(b"%b\x00%d\x00%d\n" % (name, status.st_size, status.st_mtime_ns))
     return digest.hexdigest()
 
 

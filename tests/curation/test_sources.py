@@ -15,6 +15,8 @@ from curation.curate import curate
 from curation.errors import SourceError
 from curation.private_names import naming
 from curation.sources import Columns, RawCell, Source, open_source
+from curation.sources.image_files import image_files, loose_image_files
+from curation.sources.source import IMAGE_SUFFIXES
 
 Cell = Callable[..., Image.Image]
 Encoded = Callable[..., bytes]
@@ -94,6 +96,45 @@ def test_a_file_that_cannot_be_read_is_named(
         assert "basophil_000" not in f"{e.value} {e.value.__cause__}"
         with naming(show=True), pytest.raises(SourceError, match=r"basophil_000\.jpg of the"):
             cells(source)
+
+
+def test_files_are_found_as_pathlib_finds_and_sorts_them(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    names = (
+        "a/x.jpg", "a.jpg", "a-b/y.JPG", "a/b/z.Png", "B/w.webp", ".z/h.jpg", "a/.h.jpg", "a/n.txt",
+        "a/v.tar.gif", "a/ends.jpg.", "a/.jpg", "Ünï/\udcfc.tif",
+    )  # fmt: skip
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    (root / "a/folder.jpg").mkdir()
+    (root / "a/folder.jpg/inside.bmp").write_bytes(b"")
+    (root / "to_file.jpg").symlink_to(root / "a/x.jpg")
+    (root / "to_folder").symlink_to(root / "a")
+    (root / "to_nothing.jpg").symlink_to(root / "absent.jpg")
+    (root / "to_itself.jpg").symlink_to(root / "to_itself.jpg")
+    expected = [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.suffix.casefold() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    ]  # fmt: skip
+    assert len(expected) == 9
+    assert image_files(root) == expected
+    assert loose_image_files(root) == [path for path in expected if path.parent == root]
+
+
+def test_a_class_folder_that_is_a_link_out_of_the_source_is_refused(
+    class_folders: Folder, tmp_path: Path
+) -> None:
+    root = class_folders(basophil=1)
+    (root / "again").symlink_to(root / "basophil")
+    assert len(opened(root)) == 2
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/a.jpg").write_bytes((root / "basophil/basophil_000.jpg").read_bytes())
+    (root / "monocyte").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SourceError, match="is a link that leads out"):
+        opened(root)
 
 
 def test_a_link_that_leads_out_of_the_source_is_refused(
