@@ -29,6 +29,8 @@ ALL_PAIRS_UP_TO = 6_000
 """Codes; from here on the inverted file."""
 _PROBES = 32
 _BLOCK = 16_384
+_FLAT_BLOCK = 1_024
+"""Of codes compared with all: should all be alike, their neighbours still fit the memory."""
 
 Flat = NDArray[np.int64]
 
@@ -98,29 +100,54 @@ def find_candidates(
     if len(asked) == 0 or count < 2:
         return _candidates([], count, per_cell, 0)
     index = _index(flat[there])
-    _use_every_core()
-    radius = (gate_distance(count) if gate is None else gate) ** 2 * CODE_SIZE
+    are_few = len(there) <= ALL_PAIRS_UP_TO
+    # Threads that share so little work spend as long on waiting for each other.
+    _use_cores(1 if are_few else cores())
+    step = _FLAT_BLOCK if are_few else _BLOCK
+    radius = np.float32((gate_distance(count) if gate is None else gate) ** 2 * CODE_SIZE)
     parts, cut_off = [], 0
-    for start in range(0, len(asked), _BLOCK):
-        block = asked[start : start + _BLOCK]
-        squared, found = index.search(flat[block], min(MOST_CANDIDATES + 1, len(there)))
-        near = (found >= 0) & (squared <= radius)
-        cut_off += int(near[:, MOST_CANDIDATES:].any(axis=1).sum())
-        row, column = np.nonzero(near)
-        one, other = block[row], there[found[row, column]]
+    for start in range(0, len(asked), step):
+        block = asked[start : start + step]
+        row, found, squared = _neighbours(index, flat[block], radius, len(there))
+        one, other = block[row], there[found]
+        cut_off += int((np.bincount(row) > MOST_CANDIDATES).sum())
         # Half of their memory: a million cells have tens of millions of neighbours.
-        parts.append((_small(one), _small(other), squared[row, column]))
+        parts.append((_small(one), _small(other), squared))
     return _candidates(parts, count, per_cell, cut_off)
+
+
+def _neighbours(
+    index: Any, codes: NDArray[np.float32], radius: np.float32, count: int
+) -> tuple[Flat, Flat, NDArray[np.float32]]:
+    """Return the nearest of `count` codes within a radius, each code itself among them.
+
+    Rows of the codes asked about, numbers of those found, squared distances.
+    """
+    most = min(MOST_CANDIDATES + 1, count)
+    if count > ALL_PAIRS_UP_TO:
+        squared, found = index.search(codes, most)
+        near = (found >= 0) & (squared <= radius)
+        return np.nonzero(near)[0], found[near], squared[near]
+    # Of few codes, most are far from each other: to sort out the nearest takes longest.
+    ends, squared, found = index.range_search(codes, np.nextafter(radius, np.float32(np.inf)))
+    sizes = np.diff(ends.astype(np.int64))
+    row = np.repeat(np.arange(len(codes)), sizes)
+    if sizes.max(initial=0) > most:
+        order = np.lexsort((found, squared, row))
+        rank = np.arange(len(order)) - np.repeat(ends[:-1].astype(np.int64), sizes)
+        order = order[rank < most]
+        row, found, squared = row[order], found[order], squared[order]
+    return row, found, squared
 
 
 def _small(rows: Flat) -> NDArray[np.integer]:
     return rows.astype(np.int32) if rows.max(initial=0) < 2**31 else rows
 
 
-def _use_every_core() -> None:
+def _use_cores(number: int) -> None:
     import faiss
 
-    faiss.omp_set_num_threads(cores())
+    faiss.omp_set_num_threads(number)
 
 
 def _index(codes: NDArray[np.float32]) -> Any:
