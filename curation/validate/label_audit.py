@@ -193,11 +193,11 @@ def _out_of_fold(
     """Return (len(where), n_classes) probabilities; NaN rows where a class was not learned."""
     found = np.full((len(where), n_classes), np.nan, np.float32)
     for number, (learn, judge) in enumerate(folds_of(given[where], codes, seed)):
-        chosen = _at_most(learn, given[where], _TRAINED_ON, seed + number)
+        chosen = at_most(learn, given[where], _TRAINED_ON, seed + number)
         known = np.unique(given[where][chosen])
         if len(known) < 2:
             continue
-        model = _Model.fit(rows_NK[where[chosen]], given[where][chosen], seed + number)
+        model = LabelModel.fit(rows_NK[where[chosen]], given[where][chosen], seed + number)
         # A class that only the judged fold holds would be called something else throughout.
         judge = judge[np.isin(given[where][judge], known)]
         for start in range(0, len(judge), _ROWS_AT_ONCE):
@@ -224,7 +224,7 @@ def folds_of(given: Ints, codes: Ints | None, seed: int) -> Iterator[tuple[Ints,
         yield from splitter.split(given, given, codes)
 
 
-def _at_most(rows: Ints, given: Ints, count: int, seed: int) -> Ints:
+def at_most(rows: Ints, given: Ints, count: int, seed: int) -> Ints:
     """Return at most `count` of the rows, small classes whole, large ones in equal shares."""
     if len(rows) <= count:
         return rows
@@ -239,7 +239,7 @@ def _at_most(rows: Ints, given: Ints, count: int, seed: int) -> Ints:
 
 
 @dataclass(frozen=True, slots=True)
-class _Model:
+class LabelModel:
     """Two classifiers on scaled features; what they give is averaged as logarithms."""
 
     mean: Floats
@@ -249,7 +249,8 @@ class _Model:
     network: Any
 
     @classmethod
-    def fit(cls, rows_NK: NDArray[Any], given: Ints, seed: int) -> _Model:
+    def fit(cls, rows_NK: NDArray[Any], given: Ints, seed: int) -> LabelModel:
+        """Learn from rows (n, k) with their classes, (n,) int64; at least two classes."""
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.neural_network import MLPClassifier
@@ -270,6 +271,7 @@ class _Model:
         return cls(mean, scale, axes, discriminants.fit(scaled, given), network)
 
     def probabilities(self, rows_NK: NDArray[Any]) -> Floats:
+        """Return (n, c) float32 over the classes it learned, in their order; rows add up to 1."""
         scaled = _scale(np.asarray(rows_NK, np.float32), self.mean, self.scale)
         both = np.log(self.discriminants.predict_proba(scaled) + _LEAST)
         both += np.log(self.network.predict_proba(scaled @ self.axes) + _LEAST)
