@@ -11,6 +11,7 @@ SmearkitError                the work was refused or failed with a named reason 
 ├── EngineError              a worker of the engine failed, or the engine cannot be used
 ├── PolicyError              the de-identification policy refuses, or cannot be read
 ├── GeneratorError           a generator folder cannot be used
+│   └── TrainingPaused       training stopped where it was told to
 ├── MeasurementError         a measurement cannot be made from what was given
 └── ReleaseRefusedError      a gate of the release did not pass
 """
@@ -65,6 +66,10 @@ class PolicyError(SmearkitError):
 
 class GeneratorError(SmearkitError):
     """A generator folder cannot be used."""
+
+
+class TrainingPaused(GeneratorError):  # noqa: N818
+    """Training stopped where it was told to; the same call goes on."""
 
 
 class MeasurementError(SmearkitError):

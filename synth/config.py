@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from curation.errors import GeneratorError
@@ -12,27 +14,61 @@ class TrainConfig(Frozen):
     """Everything that decides what `train` makes of a corpus."""
 
     preset: str
+    # What is drawn.
     side: int = Field(description="px of the square images drawn")
     crop: float = Field(description="central share of the shorter side that is drawn")
+    # The network.
     patch: int = Field(description="px per side folded into channels before the network")
     channels: tuple[int, ...]
     layers_per_block: int = 1
     attention: bool = True
     dropout: float = 0.1
+    # How long, in what steps.
     images: int = Field(gt=0, description="images to see; one epoch is the training split's rows")
     minutes: float | None = Field(default=None, gt=0, description="stop after so long, if sooner")
     batch: int = Field(default=32, gt=0)
     learning_rate: float = 8e-4
     warmup_images: int = 2_000
-    ema_decay: float = 0.999
-    label_dropout: float = 0.12
+    decay_share: float = Field(
+        default=1 / 3, ge=0, le=1, description="last share of the run, in which the rate falls to 0"
+    )
+    gradient_clip: float = 1.0
+    # What it is told of an image, and how often it is not told.
+    label_dropout: float = Field(default=0.12, ge=0, lt=1)
+    acquisitions: bool = Field(
+        default=False, description="learn the acquisition of a cell as a second condition"
+    )
+    acquisition_dropout: float = Field(default=0.12, ge=0, lt=1)
     class_balance: float = Field(
         default=0.5, description="0: classes as frequent as in the data; 1: all equally frequent"
     )
+    augment: float = Field(
+        default=0.0, ge=0, le=1,
+        description="chance of each jitter of scale and colour; the network is told which",
+    )  # fmt: skip
+    # The diffusion: EDM, table 1.
     sigma_data: float = 0.5
     p_mean: float = -1.2
     p_std: float = 1.2
-    gradient_clip: float = 1.0
+    # Averages of the weights.
+    ema_tracked: tuple[float, float] = Field(
+        default=(0.05, 0.20), description="relative widths of the two averages kept in training"
+    )
+    ema_tried: tuple[float, ...] = Field(
+        default=(0.02, 0.05, 0.10, 0.15, 0.20),
+        description="relative widths that are tried at the end",
+    )
+    snapshots: int = Field(default=12, ge=2, description="of the averages, over the whole run")
+    # Looks at what it draws, while it trains.
+    look_images: int = Field(default=20_000, gt=0, description="images between two looks")
+    look_cells: int = Field(default=64, ge=0, description="cells drawn at a look; 0: no looks")
+    patience: int = Field(default=4, ge=1, description="looks without a gain before it stops")
+    choose_cells: int = Field(
+        default=192, ge=8, description="cells drawn with each average to choose one by KID"
+    )
+    compile: Literal["auto", "on", "off"] = Field(
+        default="auto", description="torch.compile; auto: on accelerators"
+    )
     seed: int = 0
 
     def view(self) -> View:
@@ -44,17 +80,32 @@ class TrainConfig(Frozen):
 PRESETS: dict[str, TrainConfig] = {
     "smoke": TrainConfig(
         preset="smoke", side=16, crop=1.0, patch=1, channels=(32, 64), attention=False,
-        images=2_000, batch=16, warmup_images=200, ema_decay=0.98, learning_rate=2e-3,
+        images=2_000, batch=16, warmup_images=200, learning_rate=2e-3, look_cells=0,
+        ema_tried=(0.10,), snapshots=4,
     ),
     "demo": TrainConfig(
         preset="demo", side=32, crop=0.9, patch=2, channels=(48, 96), images=60_000, minutes=5.0,
-        batch=16, warmup_images=800, learning_rate=1e-3, dropout=0.0,
+        batch=16, warmup_images=800, learning_rate=1e-3, dropout=0.0, look_cells=0,
+        ema_tried=(0.10,), snapshots=6,
     ),
     # Folding 2x2 px into channels makes the same network almost three times as fast on a CPU, and
     # small batches make more steps of the few images that a CPU can show it.
     "cpu-64": TrainConfig(
-        preset="cpu-64", side=64, crop=2 / 3, patch=2, channels=(32, 64, 128),
-        images=200_000, batch=16, warmup_images=1_600,
+        preset="cpu-64", side=64, crop=2 / 3, patch=2, channels=(48, 96, 160),
+        images=270_000, batch=32, warmup_images=3_200, dropout=0.05, acquisitions=True,
+        look_images=40_000,
+    ),
+    "gpu-64": TrainConfig(
+        preset="gpu-64", side=64, crop=2 / 3, patch=1, channels=(128, 256, 256, 256),
+        layers_per_block=2, images=8_000_000, batch=256, learning_rate=4e-4,
+        warmup_images=250_000, dropout=0.2, augment=0.15, acquisitions=True,
+        look_images=400_000, look_cells=256, snapshots=24,
+    ),
+    "gpu-128": TrainConfig(
+        preset="gpu-128", side=128, crop=2 / 3, patch=2, channels=(128, 256, 256, 384),
+        layers_per_block=2, images=8_000_000, batch=256, learning_rate=4e-4,
+        warmup_images=250_000, dropout=0.2, augment=0.15, acquisitions=True,
+        look_images=400_000, look_cells=256, snapshots=24,
     ),
 }  # fmt: skip
 
@@ -64,6 +115,12 @@ class SampleConfig(Frozen):
 
     steps: int = Field(default=18, gt=0)
     guidance: float = 1.5
+    guidance_interval: tuple[float, float] | None = Field(
+        default=None, description="noise levels (low, high) between which guidance acts"
+    )
+    acquisition: int | Literal["own"] = Field(
+        default="own", description="style of a cell: that of its class, or one acquisition for all"
+    )
     batch: int = Field(default=32, gt=0)
     seed: int = 0
 

@@ -14,7 +14,7 @@ from .config import TrainConfig
 
 def sample_sigmas(count: int, config: TrainConfig, generator: torch.Generator) -> Tensor:
     """Return noise levels as training draws them, (count,) float32, log-normal."""
-    normal = torch.randn(count, generator=generator)
+    normal = torch.randn(count, generator=generator, device=generator.device)
     return (normal * config.p_std + config.p_mean).exp()
 
 

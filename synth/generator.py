@@ -1,10 +1,11 @@
 """The generator folder: a diffusers pipeline in safetensors, and what it was made from.
 
 generator/
-  model_index.json  unet/  scheduler/   what diffusers reads
-  pipeline.py                           the sampling code, for use without smearkit
-  generator.json                        written last, so its presence means complete
-  training.jsonl                        the loss against images seen
+  model_index.json  unet/  conditioner/  scheduler/   what diffusers reads
+  pipeline.py  conditioner/conditioner.py             the code, for use without smearkit
+  generator.json                                      written last, so its presence means complete
+  training.jsonl                                      the loss against images seen, and the looks
+  looks/*.jpg                                         what it drew while it trained
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from blake3 import blake3
@@ -25,13 +25,20 @@ from curation.output import write_whole
 from curation.versions import library_versions
 from curation.vocabulary import LABELS, VOCABULARY_VERSION
 
+from . import conditioner as conditioner_module
 from . import pipeline as pipeline_module
+from .chosen_average import ChosenAverage
 from .config import TrainConfig
-from .denoiser import best_device
+from .denoiser import Denoiser, best_device
 
-GENERATOR_FORMAT = 1
+GENERATOR_FORMAT = 2
 INFO_NAME = "generator.json"
-_CONFIGURATIONS = ("model_index.json", "unet/config.json", "scheduler/scheduler_config.json")
+_CONFIGURATIONS = (
+    "model_index.json", "unet/config.json", "conditioner/config.json",
+    "scheduler/scheduler_config.json",
+)  # fmt: skip
+_NETWORKS = ("unet", "conditioner")
+_PIPELINE_KEYS = ("labels", "trained", "own_acquisitions", "side", "patch", "guided")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -51,6 +58,8 @@ class GeneratorInfo(Frozen):
     images_seen: int
     seconds: float
     final_loss: float
+    stopped: str
+    average: ChosenAverage
     parameters: int
     versions: dict[str, str]
 
@@ -65,20 +74,27 @@ class Generator:
 
 
 def build_pipeline(
-    unet: Any, config: TrainConfig, trained: list[str]
+    network: Denoiser, config: TrainConfig, own_acquisitions: dict[str, list[float]]
 ) -> pipeline_module.CellDiffusionPipeline:
-    """Return a pipeline over a network, with EDM's DPM-Solver++ multistep sampler."""
+    """Return a pipeline over a network, with EDM's DPM-Solver++ multistep sampler.
+
+    `own_acquisitions` tells the share of each trained class' cells in each acquisition.
+    """
     from diffusers import EDMDPMSolverMultistepScheduler
 
-    return pipeline_module.CellDiffusionPipeline(
-        unet,
+    pipeline = pipeline_module.CellDiffusionPipeline(
+        network.unet,
+        network.conditioner,
         EDMDPMSolverMultistepScheduler(sigma_data=config.sigma_data),
         labels=LABELS,
-        trained=trained,
+        trained=sorted(own_acquisitions),
+        own_acquisitions=own_acquisitions,
         side=config.side,
         patch=config.patch,
         guided=config.label_dropout > 0,
     )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def save_generator(
@@ -93,6 +109,8 @@ def save_generator(
     images_seen: int,
     seconds: float,
     final_loss: float,
+    stopped: str,
+    average: ChosenAverage,
 ) -> GeneratorInfo:
     """Write a generator folder, `generator.json` last."""
     pipeline.save_pretrained(folder, safe_serialization=True)
@@ -111,7 +129,11 @@ def save_generator(
         images_seen=images_seen,
         seconds=round(seconds, 1),
         final_loss=final_loss,
-        parameters=sum(p.numel() for p in pipeline.unet.parameters()),
+        stopped=stopped,
+        average=average,
+        parameters=sum(
+            p.numel() for name in _NETWORKS for p in getattr(pipeline, name).parameters()
+        ),
         versions=library_versions("torch", "diffusers", "safetensors"),
     )
     write_whole(folder / INFO_NAME, (info.model_dump_json(indent=2) + "\n").encode())
@@ -121,15 +143,21 @@ def save_generator(
 def _point_to_own_code(folder: Path) -> None:
     # diffusers loads a pipeline class that is not its own from a file of the folder.
     shutil.copyfile(pipeline_module.__file__, folder / "pipeline.py")
+    shutil.copyfile(conditioner_module.__file__, folder / "conditioner" / "conditioner.py")
     index = folder / "model_index.json"
     content = json.loads(index.read_bytes())
     content["_class_name"] = ["pipeline", "CellDiffusionPipeline"]
+    content["conditioner"] = ["conditioner", "CellConditioner"]
     write_whole(index, json.dumps(content, indent=2).encode() + b"\n")
 
 
 def weights_fingerprint(folder: Path) -> str:
     """Return the identity of a generator: a hash over its weights and configurations."""
-    weights = sorted(str(p.relative_to(folder)) for p in (folder / "unet").glob("*.safetensors"))
+    weights = sorted(
+        str(p.relative_to(folder))
+        for name in _NETWORKS
+        for p in (folder / name).glob("*.safetensors")
+    )
     content = [[name, file_sha256(folder / name)] for name in (*_CONFIGURATIONS, *weights)]
     return blake3(canonical_json(content)).hexdigest(length=16)
 
@@ -203,12 +231,16 @@ def load_generator(path: str | Path, *, device: torch.device | str | None = None
             f"fingerprint {info.fingerprint}"
         )
     unet = UNet2DModel.from_pretrained(folder / "unet", use_safetensors=True).eval()
+    conditioner = conditioner_module.CellConditioner.from_pretrained(
+        folder / "conditioner", use_safetensors=True
+    ).eval()
     scheduler = EDMDPMSolverMultistepScheduler.from_pretrained(folder / "scheduler")
     index = json.loads((folder / "model_index.json").read_bytes())
     drawn = pipeline_module.CellDiffusionPipeline(
         unet,
+        conditioner,
         scheduler,
-        **{key: index[key] for key in ("labels", "trained", "side", "patch", "guided")},
+        **{key: index[key] for key in _PIPELINE_KEYS},
     )
     drawn.set_progress_bar_config(disable=True)
     return Generator(folder, info, drawn.to(device or best_device()))

@@ -1,0 +1,124 @@
+"""Which average of the weights draws best: by KID to held-out cells, or by their loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curation.errors import MeasurementError
+from curation.progress import Progress
+from curation.vocabulary import LABELS
+
+from .averages import Averages
+from .chosen_average import ChosenAverage, TriedAverage
+from .config import TrainConfig
+from .denoiser import Denoiser, best_device, build_denoiser, placed
+from .generator import build_pipeline
+from .look import held_out_loss
+from .measure.features import inception_features
+from .measure.inception import InceptionWeights, find_inception
+from .measure.kernel import kernel_distance
+from .training_pixels import TrainingPixels
+
+_STEPS, _GUIDANCE = 18, 1.0
+_BATCH = 64
+
+
+def choose_average(
+    averages: Averages,
+    train: TrainingPixels,
+    held_out: TrainingPixels,
+    config: TrainConfig,
+    *,
+    last_step: int | None = None,
+    inception: Path | None = None,
+    progress: Progress,
+) -> tuple[Denoiser, ChosenAverage]:
+    """Return the network with the best average as its weights, and how it was chosen.
+
+    With held-out cells and the Inception network: the lowest KID between validation cells and as
+    many drawn ones of the same classes. Without the network: the lowest loss on validation cells.
+    """
+    weights = _inception(inception) if len(config.ema_tried) > 1 else None
+    networks = {
+        width: _network(averages, width, config, train.acquisitions, last_step)
+        for width in config.ema_tried
+    }
+    if len(networks) == 1 or len(held_out.images) == 0:
+        width = min(config.ema_tried, key=lambda one: abs(one - 0.1))
+        by = "only one was tried" if len(networks) == 1 else "no validation cells: nearest 0.1"
+        return networks[width], ChosenAverage(width=width, by=by, cells=0, tried=())
+    if weights is None:
+        found = [
+            TriedAverage(width=width, value=held_out_loss(network, held_out, config))
+            for width, network in networks.items()
+        ]
+        by = "loss on validation cells (the Inception network was not found)"
+        cells = len(held_out.images)
+    else:
+        cells = min(config.choose_cells, len(held_out.images))
+        found = _by_kid(networks, train, held_out, config, cells, weights, progress)
+        by = "KID to validation cells"
+    best = min(found, key=lambda one: one.value)
+    return networks[best.width], ChosenAverage(
+        width=best.width, by=by, cells=cells, tried=tuple(found)
+    )
+
+
+def _inception(folder: Path | None) -> InceptionWeights | None:
+    try:
+        return find_inception(folder, download=False)
+    except MeasurementError:
+        if folder is not None:
+            raise
+        return None
+
+
+def _network(
+    averages: Averages, width: float, config: TrainConfig, acquisitions: int, last_step: int | None
+) -> Denoiser:
+    network = build_denoiser(config, acquisitions)
+    network.load_state_dict(averages.synthesize(width, last_step))
+    return placed(network.eval(), best_device())
+
+
+def _by_kid(
+    networks: dict[float, Denoiser],
+    train: TrainingPixels,
+    held_out: TrainingPixels,
+    config: TrainConfig,
+    cells: int,
+    weights: InceptionWeights,
+    progress: Progress,
+) -> list[TriedAverage]:
+    known = train.counts()
+    rows = [r for r, i in enumerate(held_out.class_ids) if LABELS[i] in known][:cells]
+    labels = [LABELS[held_out.class_ids[row]] for row in rows]
+    device = best_device()
+    real = inception_features(
+        (held_out.images[row] for row in rows), len(rows), weights, device=device
+    )
+    tried = []
+    for done, (width, network) in enumerate(networks.items()):
+        progress("choose the average", done, len(networks))
+        drawn = _draw(network, labels, train, config)
+        features = inception_features(iter(drawn), len(drawn), weights, device=device)
+        kid = kernel_distance(real, features)
+        tried.append(TriedAverage(width=width, value=kid.value, low=kid.low, high=kid.high))
+    progress("choose the average", len(networks), len(networks))
+    return tried
+
+
+def _draw(
+    network: Denoiser, labels: Sequence[str], train: TrainingPixels, config: TrainConfig
+) -> NDArray[np.uint8]:
+    pipeline = build_pipeline(network, config, train.acquisition_shares())
+    drawn = []
+    for start in range(0, len(labels), _BATCH):
+        some = labels[start : start + _BATCH]
+        seeds = list(range(start, start + len(some)))
+        drawn.append(pipeline.draw(some, seeds, _STEPS, _GUIDANCE))
+    return np.concatenate(drawn)
