@@ -70,7 +70,7 @@ def nearest_correlation(
     for start in range(0, len(query), query_block):
         rows = slice(start, start + query_block)
         # Turning the queries turns each once; turning the training cells would for every block.
-        turned = _orientations(query[rows])
+        turned = orientations(query[rows])
         for first in range(0, len(training), training_block):
             block = training[first : first + training_block]
             _raise_best(best[rows], index[rows], turned, block, first)
@@ -116,7 +116,7 @@ def _raise_best(
     index[better] = here[better] + first
 
 
-def _orientations(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def orientations(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return prepared rows, (n, k), turned and mirrored: (8, n, k) float32."""
     side = round((rows.shape[1] / _CHANNELS) ** 0.5)
     images = rows.reshape(-1, side, side, _CHANNELS)
