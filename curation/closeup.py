@@ -34,9 +34,7 @@ class Closeups:
 
 def closeup(image: ReleasedImage) -> Closeup:
     """Return what is kept of a released image."""
-    return Closeup(
-        glance(image), turned_id(image.pixels, image.image_id), fine_detail(image.pixels)
-    )
+    return Closeup(glance(image), turned_id(image.pixels), fine_detail(image.pixels))
 
 
 def gather(closeups: Sequence[Closeup]) -> Closeups:

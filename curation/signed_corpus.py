@@ -92,7 +92,7 @@ def _signed(batch: pa.RecordBatch, part: _Part) -> pa.Table:
     ids = batch.column("image_id").to_pylist()
     images = [_opened(image["bytes"].as_py(), part) for image in batch.column("image")]
     glances = side_by_side([glance(image) for image in images])
-    turned = [turned_id(i.pixels, name) for i, name in zip(images, ids, strict=True)]
+    turned = [turned_id(image.pixels) for image in images]
     columns = {
         "image_id": pa.array(ids, pa.string()),
         "turned_id": pa.array(turned, pa.string()),

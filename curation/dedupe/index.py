@@ -31,7 +31,8 @@ from ..staged_rows import StagedRows
 from .model import MODEL_VERSION
 from .near import PAIR_COLUMNS, NearPairs
 
-INDEX_FORMAT = 1
+INDEX_FORMAT = 2
+"""1 had other ids of turned copies."""
 INDEX_FOLDER = "index"
 _HEAD_NAME, _PAIRS_NAME = "index.json", "pairs.arrow"
 _ANEW = "Next: curate all sources anew, without --add-to"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from xxhash import xxh3_128
 
-from ..pixels import Pixels, pixel_id
+from ..pixels import Pixels
 
 Orientation = Callable[[Pixels], Pixels]
 
@@ -23,20 +24,32 @@ ORIENTATIONS: tuple[Orientation, ...] = (
 )
 
 
-def turned_id(pixels: Pixels, image_id: str | None = None) -> str:
+_CORNER_PX = 64
+"""Side of the corners that tell the orientations apart, at most; most pictures need no more."""
+
+
+def turned_id(pixels: Pixels) -> str:
     """Return one identity for the eight orientations of a picture (h, w, 3) or (h, w) uint8.
 
-    It is the `pixel_id` of the orientation whose quarters are ordered by their sums, so that one
-    orientation is hashed and not eight; where quarters tie, the least of the eight. `image_id`
-    is the picture's own, if it is known.
+    It is the hash of the mode, shape and pixels of one orientation, 32 hex digits: of those that
+    are at least as high as wide, the one whose corners are ordered by their sums. Where corners
+    tie, its quarters are, and where they do too, it is the least hash of the eight. The hash is no
+    cryptographic one: the id compares cells of one corpus, and names none.
     """
-    corners = _corner_sums(pixels)
-    if len(set(corners)) < len(corners):
-        return min(pixel_id(turn(pixels)) for turn in ORIENTATIONS)
-    which = min(range(len(ORIENTATIONS)), key=lambda i: [corners[at] for at in _CORNERS_AFTER[i]])
-    if which == 0 and image_id is not None:
-        return image_id
-    return pixel_id(_oriented(pixels, which))
+    height, width = pixels.shape[:2]
+    half_h, half_w = max(1, height // 2), max(1, width // 2)
+    small = min(_CORNER_PX, half_h, half_w)
+    for down, across in ((small, small), (half_h, half_w)):
+        sums = _corner_sums(pixels, down, across)
+        if len(set(sums)) == len(sums):
+            return _hash(_oriented(pixels, _chosen(sums, height, width)))
+    return min(_hash(turn(pixels)) for turn in ORIENTATIONS)
+
+
+def _hash(pixels: Pixels) -> str:
+    digest = xxh3_128(f"{'x'.join(map(str, pixels.shape))}\n".encode())
+    digest.update(np.ascontiguousarray(pixels).reshape(-1).data)
+    return digest.hexdigest()
 
 
 # Per orientation, which corner of the picture comes to lie at each corner, rows first.
@@ -46,15 +59,25 @@ _CORNERS_AFTER: tuple[tuple[int, ...], ...] = tuple(
 )
 
 
-def _corner_sums(pixels: Pixels) -> tuple[int, int, int, int]:
-    """Return the sums of the quarters, rows first; a middle row or column belongs to none."""
+def _corner_sums(pixels: Pixels, down: int, across: int) -> tuple[float, ...]:
+    """Return the sums of the corners of so many rows and columns, rows first."""
     import cv2
 
-    half_h, half_w = pixels.shape[0] // 2, pixels.shape[1] // 2
-    top, bottom = pixels[:half_h], pixels[-half_h:]
-    quarters = top[:, :half_w], top[:, -half_w:], bottom[:, :half_w], bottom[:, -half_w:]
-    a, b, c, d = (int(sum(cv2.sumElems(quarter))) for quarter in quarters)
-    return a, b, c, d
+    low, right = pixels.shape[0] - down, pixels.shape[1] - across
+    top, bottom = pixels[:down], pixels[low:]
+    corners = top[:, :across], top[:, right:], bottom[:, :across], bottom[:, right:]
+    return tuple(sum(cv2.sumElems(corner)) for corner in corners)
+
+
+def _chosen(sums: tuple[float, ...], height: int, width: int) -> int:
+    """Return the orientation in which the corners are ordered, if its shape is the one wanted."""
+    able = [
+        which
+        for which, (swaps, _) in enumerate(_STEPS)
+        # Where both shapes are one, either will do.
+        if height == width or swaps == (width > height)
+    ]
+    return min(able, key=lambda which: [sums[at] for at in _CORNERS_AFTER[which]])
 
 
 def _oriented(pixels: Pixels, which: int) -> Pixels:
