@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import pyarrow as pa
 
 from curation.corpus import Corpus, verify_corpus
 from curation.deidentify.leaks import NotPublicError, Scan, scan_for_leaks
@@ -14,7 +16,9 @@ from curation.deidentify.released import made_releases
 from curation.deidentify.vault import Vault, all_keys
 from curation.errors import CorpusError
 from curation.manifest import Frozen
+from curation.vocabulary import LABELS
 from synth.measure.measurement import Measurements
+from synth.provenance import Marker, fault_of_real, fault_of_synthetic
 
 State = Literal["passed", "failed", "overridden", "warned"]
 
@@ -101,6 +105,44 @@ def synthetic_in_train(candidate: Candidate) -> Gate:
             detail = f"the {origin} corpus holds rows of origin {sorted(found)}"
             return Gate(name="synthetic_in_train", state="failed", detail=detail)
     return Gate(name="synthetic_in_train", state="passed", detail="synthetic rows in train only")
+
+
+def marked(candidate: Candidate) -> Gate:
+    """Every synthetic image says in its own metadata what it is; no real image holds any."""
+    for corpus in (candidate.real, candidate.synthetic):
+        try:
+            faults = [found for found in _metadata_faults(corpus) if found]
+        except (OSError, pa.ArrowException):
+            # The gate `whole` says which file; what the library says may repeat a value.
+            faults = ["a shard is damaged"]
+        if faults:
+            detail = (
+                f"{len(faults)} image(s) of {corpus.path.name}; first: {faults[0]}. "
+                f"{_MARK_NEXT[corpus.manifest.kind]}"
+            )
+            return Gate(name="marked", state="failed", detail=detail)
+    detail = "every synthetic image says that it is synthetic; no real image holds metadata"
+    return Gate(name="marked", state="passed", detail=detail)
+
+
+_MARK_NEXT = {
+    "real": "Curate again: curate keeps nothing beside the pixels",
+    "synthetic": "Draw it again with `smearkit sample`, which marks what it draws",
+}
+
+
+def _metadata_faults(corpus: Corpus) -> Iterator[str | None]:
+    """Yield what is wrong with the metadata of each image, None where nothing is."""
+    columns = ["image", "image_id", "origin", "generator", "label", "seed"]
+    for batch in corpus.batches(columns):
+        for row in batch.to_pylist():
+            data = row["image"]["bytes"]
+            if row["origin"] == "synthetic":
+                marker = Marker(row["generator"], LABELS[row["label"]], row["seed"])
+                fault = fault_of_synthetic(data, marker)
+            else:
+                fault = fault_of_real(data)
+            yield fault and f"{row['image_id']} {fault}"
 
 
 def no_copies(candidate: Candidate) -> Gate:
@@ -209,8 +251,8 @@ def key_of(candidate: Candidate) -> Vault | None:
 
 
 CHECKS: tuple[Callable[[Candidate], Gate], ...] = (
-    whole, report_fits, splits_disjoint, synthetic_in_train, no_copies, deidentified, k_anonymity,
-    key_per_release, card_facts,
+    whole, report_fits, splits_disjoint, synthetic_in_train, marked, no_copies, deidentified,
+    k_anonymity, key_per_release, card_facts,
 )  # fmt: skip
 LEAK_GATE = "no_identifier"
 GATE_NAMES = (*(check.__name__ for check in CHECKS), LEAK_GATE)

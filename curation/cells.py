@@ -18,6 +18,17 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 Origin = Literal["real", "synthetic"]
 
 _SYNTHETIC_ONLY = ("generator", "seed", "guidance", "steps", "training_corpus")
+# Later additions: corpora of before lack them, and a synthetic cell may have none of a value.
+_SYNTHETIC_MAYBE: tuple[tuple[str, pa.DataType], ...] = (
+    ("guidance_low", pa.float64()),
+    ("guidance_high", pa.float64()),
+    ("acquisition", pa.int64()),
+    ("autoguidance", pa.string()),
+    ("label_probability", pa.float64()),
+    ("realism", pa.float64()),
+    ("nearest_training", pa.float64()),
+)
+LATER_COLUMNS = tuple(name for name, _ in _SYNTHETIC_MAYBE)
 _COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
     ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
     ("image_id", pa.string()),
@@ -33,6 +44,7 @@ _COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
     ("guidance", pa.float64()),
     ("steps", pa.int64()),
     ("training_corpus", pa.string()),
+    *_SYNTHETIC_MAYBE,
 )
 
 
@@ -108,7 +120,10 @@ def check_rows(table: pa.Table, split: str, schema: pa.Schema = SCHEMA) -> None:
     for name in _SYNTHETIC_ONLY:
         null = pc.is_null(table[name])
         rules.append((pc.and_(synthetic, null), f"synthetic, but {name} is null"))
-        rules.append((pc.and_(real, pc.invert(null)), f"real, but {name} is set"))
+    for name in (*_SYNTHETIC_ONLY, *LATER_COLUMNS):
+        rules.append((pc.and_(real, pc.is_valid(table[name])), f"real, but {name} is set"))
+    rules.append((pc.xor(pc.is_null(table["guidance_low"]), pc.is_null(table["guidance_high"])),
+                  "guidance_low and guidance_high are not both there"))  # fmt: skip
     if split != "train":
         rules.append((synthetic, f"synthetic in the {split} split (only train may hold them)"))
     for mask, text in rules:

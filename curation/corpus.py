@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from blake3 import blake3
 
-from .cells import SPLITS, schema_with
+from .cells import LATER_COLUMNS, SCHEMA, SPLITS, schema_with
 from .errors import CorpusError
 from .manifest import MANIFEST_NAME, Manifest, Shard, canonical_json, read_manifest
 from .vocabulary import LABELS, VOCABULARY_VERSION
@@ -37,11 +37,11 @@ class Corpus:
         return [shard for shard in self.manifest.shards if shard.split in splits]
 
     def rows(self, columns: Sequence[str], splits: Sequence[str] = SPLITS) -> pa.Table:
-        """Return some columns of some splits as one table, in the corpus' order."""
-        tables = [
-            pq.read_table(self.path / shard.path, columns=list(columns), partitioning=None)
-            for shard in self.shards(splits)
-        ]
+        """Return some columns of some splits as one table, in the corpus' order.
+
+        Columns that came later than the corpus are null.
+        """
+        tables = [_read_columns(self.path / shard.path, columns) for shard in self.shards(splits)]
         if not tables:
             return schema_with(self.manifest.attributes).empty_table().select(list(columns))
         return pa.concat_tables(tables)
@@ -63,6 +63,16 @@ class Corpus:
         for batch in self.batches(["image"], splits):
             for image in batch.column("image"):
                 yield image["bytes"].as_py()
+
+
+def _read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
+    held = set(pq.read_schema(path).names)
+    later = [name for name in columns if name in LATER_COLUMNS and name not in held]
+    table = pq.read_table(path, columns=[c for c in columns if c not in later], partitioning=None)
+    for name in later:
+        field = SCHEMA.field(name)
+        table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(list(columns))
 
 
 def load_corpus(path: Path) -> Corpus:
@@ -118,10 +128,16 @@ def file_sha256(path: Path) -> str:
 def rows_digest(table: pa.Table) -> str:
     """Return the identity of rows: a hash over every column but the image bytes.
 
-    The pixels are covered by `image_id`, the bytes by the shard's SHA-256.
+    The pixels are covered by `image_id`, the bytes by the shard's SHA-256. A later column that no
+    row has a value in counts for nothing, so the same rows are the same as before it came.
     """
-    rows = table.drop_columns(["image"]).to_pylist()
+    unused = [c for c in LATER_COLUMNS if c in table.column_names and _is_empty(table[c])]
+    rows = table.drop_columns(["image", *unused]).to_pylist()
     return blake3(canonical_json(rows)).hexdigest(length=16)
+
+
+def _is_empty(column: pa.ChunkedArray) -> bool:
+    return bool(column.null_count == len(column))
 
 
 def corpus_fingerprint(kind: str, shards: Sequence[Shard]) -> str:

@@ -32,6 +32,7 @@ from curation.errors import (
 from curation.output import partial_path
 from curation.vocabulary import LABELS
 from synth.measure.measurement import Measurements
+from synth.provenance_files import split_xmp, with_xmp
 from tests.made import RECORD_NUMBERS, Made, write_export, write_report
 
 WORDS = re.compile(r"\bNone\b|\bnan\b|\{\{|\{%|\bundefined\b|<built-in")
@@ -239,7 +240,8 @@ def test_an_edited_shard(made: Made, refused: Callable[..., str], tmp_path: Path
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
     text = refused(load_corpus(copy))
-    assert gates_in(text) == {"whole"}
+    # What was edited may be an image, of which another gate looks at the metadata.
+    assert gates_in(text) - {"marked"} == {"whole"}
     assert "was changed" in text
 
 
@@ -306,6 +308,65 @@ def test_a_synthetic_row_among_the_real(
     assert "the real corpus holds rows of origin ['real', 'synthetic']" in text
 
 
+def with_images(change: Callable[[bytes], bytes]) -> Callable[[dict[str, pa.Table]], None]:
+    """Change the bytes of the first image of the training split."""
+
+    def changed(tables: dict[str, pa.Table]) -> None:
+        rows = tables["train"].to_pylist()
+        rows[0]["image"]["bytes"] = change(rows[0]["image"]["bytes"])
+        tables["train"] = pa.Table.from_pylist(rows, schema=SCHEMA)
+
+    return changed
+
+
+COMMENT = b"\xff\xfe\x00\x06note"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: split_xmp(data)[0], "does not say in its own metadata that it is synthetic"),
+        (lambda data: data[:2] + COMMENT + data[2:], "does not say in its own metadata"),
+        (lambda data: data[:40] + b"x" + data[41:], "says in its metadata another"),
+        (lambda data: data + b"more", "holds more than its pixels need"),
+        (lambda data: data[:-40], "is no JPEG that can be vouched for"),
+    ],
+)
+def test_a_synthetic_image_without_its_marker(
+    made: Made, report: Path, refused: Callable[..., str], tmp_path: Path,
+    change: Callable[[bytes], bytes], said: str,
+) -> None:  # fmt: skip
+    corpus = rewritten(made.synthetic, tmp_path / "corpus", with_images(change))
+    assert corpus.fingerprint == made.synthetic.fingerprint, "the pixels are the same"
+    text = refused(None, corpus)
+    assert gates_in(text) == {"marked"}
+    assert f"1 image(s) of corpus; first: {corpus.rows(['image_id'])['image_id'][0]} {said}" in text
+    assert "Draw it again with `smearkit sample`" in text
+
+
+def test_a_synthetic_image_that_says_it_is_another(
+    made: Made, report: Path, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    def change(data: bytes) -> bytes:
+        bare, packet = split_xmp(data)
+        assert packet is not None
+        return with_xmp(bare, packet.replace(b"label=", b"label=x"))
+
+    corpus = rewritten(made.synthetic, tmp_path / "corpus", with_images(change))
+    assert "another generator, class or seed than its row" in refused(None, corpus)
+
+
+def test_a_real_image_with_metadata(
+    made: Made, report: Path, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    planted = with_images(lambda data: data[:2] + COMMENT + data[2:])
+    text = refused(rewritten(made.real, tmp_path / "corpus", planted))
+    assert gates_in(text) == {"marked"}
+    assert "holds more than its pixels need. Curate again" in text
+    marker = with_images(lambda data: with_xmp(data, b"<x/>"))
+    assert gates_in(refused(rewritten(made.real, tmp_path / "more", marker))) == {"marked"}
+
+
 def with_copies(report: Path, folder: Path, count: int) -> Path:
     found = Measurements.model_validate_json((report / "measurements.json").read_bytes())
     changed = tuple(
@@ -335,6 +396,8 @@ def test_a_copied_cell_shuts_the_gate_by_measurement(
 ) -> None:
     from curation.codec import encode
     from curation.pixels import decode_rgb, pixel_id
+    from curation.vocabulary import LABELS
+    from synth.provenance import Marker, marked
     from synth.view import apply_view
 
     info = made.generator.info
@@ -343,7 +406,8 @@ def test_a_copied_cell_shuts_the_gate_by_measurement(
         rows = tables["train"].to_pylist()
         for row, data in zip(rows[:2], made.real.images(["train"]), strict=False):
             coded = encode(apply_view(decode_rgb(data), info.view), info.codec)
-            row |= {"image": {"bytes": coded, "path": None}}
+            marker = Marker(row["generator"], LABELS[row["label"]], row["seed"])
+            row |= {"image": {"bytes": marked(coded, marker), "path": None}}
             row |= {"image_id": pixel_id(decode_rgb(coded))}
         tables["train"] = pa.Table.from_pylist(rows, schema=SCHEMA)
 

@@ -27,13 +27,16 @@ def rows(*changed: dict[str, Any]) -> pa.Table:
 def test_the_schema_is_frozen() -> None:
     assert SCHEMA.names == [
         "image", "image_id", "label", "subject", "slide", "site", "origin", "source", "license",
-        "generator", "seed", "guidance", "steps", "training_corpus",
+        "generator", "seed", "guidance", "steps", "training_corpus", "guidance_low",
+        "guidance_high", "acquisition", "autoguidance", "label_probability", "realism",
+        "nearest_training",
     ]  # fmt: skip
 
 
 def test_rows_that_fit() -> None:
     check_rows(rows(REAL), "test")
     check_rows(rows(SYNTHETIC), "train")
+    check_rows(rows({**SYNTHETIC, "guidance_low": 0.3, "guidance_high": 3.0}), "train")
     check_rows(SCHEMA.empty_table(), "train")
 
 
@@ -52,6 +55,13 @@ def test_rows_that_fit() -> None:
         ({**REAL, "generator": "g"}, "train", "real, but generator is set"),
         ({**SYNTHETIC, "guidance": None}, "train", "synthetic, but guidance is null"),
         ({**SYNTHETIC, "training_corpus": None}, "train", "synthetic, but training_corpus is null"),
+        ({**REAL, "acquisition": 0}, "train", "real, but acquisition is set"),
+        ({**REAL, "nearest_training": 0.1}, "train", "real, but nearest_training is set"),
+        (
+            {**SYNTHETIC, "guidance_low": 0.3},
+            "train",
+            "guidance_low and guidance_high are not both",
+        ),
         (SYNTHETIC, "test", r"synthetic in the test split \(only train may hold them\)"),
         (SYNTHETIC, "validation", "synthetic in the validation split"),
         (REAL, "holdout", "'holdout' is not one of train, validation, test"),
@@ -91,6 +101,13 @@ def test_the_metadata_is_what_datasets_writes() -> None:
             "guidance": datasets.Value("float64"),
             "steps": datasets.Value("int64"),
             "training_corpus": datasets.Value("string"),
+            "guidance_low": datasets.Value("float64"),
+            "guidance_high": datasets.Value("float64"),
+            "acquisition": datasets.Value("int64"),
+            "autoguidance": datasets.Value("string"),
+            "label_probability": datasets.Value("float64"),
+            "realism": datasets.Value("float64"),
+            "nearest_training": datasets.Value("float64"),
         }
     )
     assert features.arrow_schema.equals(SCHEMA, check_metadata=True)

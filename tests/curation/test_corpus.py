@@ -10,8 +10,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from curation.cells import SCHEMA
-from curation.corpus import Corpus, corpus_fingerprint, load_corpus, verify_corpus
+from curation.cells import LATER_COLUMNS, SCHEMA
+from curation.corpus import (
+    Corpus,
+    corpus_fingerprint,
+    file_sha256,
+    load_corpus,
+    rows_digest,
+    verify_corpus,
+)
 from curation.curate import curate
 from curation.errors import CorpusError
 from curation.pixels import decode_rgb, pixel_id
@@ -136,3 +143,37 @@ def test_shards_are_what_the_design_says(corpus: Corpus) -> None:
         assert codecs["label"] == "ZSTD"
         file.close()
     assert np.unique(corpus.rows(["image_id"])["image_id"].to_numpy()).size == 24
+
+
+def of_before(corpus: Corpus) -> Corpus:
+    """Make a corpus what it would have been before the later columns came."""
+    for number, shard in enumerate(corpus.manifest.shards):
+        path = corpus.path / shard.path
+        pq.write_table(pq.read_table(path).drop_columns(list(LATER_COLUMNS)), path)
+        size, digest = path.stat().st_size, file_sha256(path)
+
+        def change(m: dict[str, Any], n: int = number, size: int = size, sha: str = digest) -> None:
+            m["shards"][n].update(bytes=size, sha256=sha)
+
+        edit(corpus, change)
+    return load_corpus(corpus.path)
+
+
+def test_a_corpus_without_the_later_columns_is_read(corpus: Corpus) -> None:
+    before = of_before(corpus)
+    verify_corpus(before)
+    table = before.rows(["seed", "realism", "label", "acquisition"])
+    assert table.column_names == ["seed", "realism", "label", "acquisition"]
+    assert table.schema.field("acquisition").type == SCHEMA.field("acquisition").type
+    assert set(table["realism"].to_pylist()) == set(table["acquisition"].to_pylist()) == {None}
+    assert len(before.rows(SCHEMA.names)) == 24
+
+
+def test_a_later_column_without_values_changes_no_fingerprint(corpus: Corpus) -> None:
+    table = pq.read_table(corpus.path / corpus.manifest.shards[0].path)
+    digest = rows_digest(table)
+    assert digest == corpus.manifest.shards[0].digest
+    assert rows_digest(table.drop_columns(list(LATER_COLUMNS))) == digest
+    place = table.column_names.index("realism")
+    scored = table.set_column(place, SCHEMA.field("realism"), [[0.5] * len(table)])
+    assert rows_digest(scored) != digest

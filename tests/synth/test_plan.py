@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
 from curation.errors import GeneratorError
 from synth.config import PRESETS, SampleConfig, TrainConfig, preset
 from synth.denoiser import build_denoiser
-from synth.plan import balance_plan, cell_seed, check_plan, class_plan, planned_cells
+from synth.plan import (
+    balance_plan,
+    capped_plan,
+    cell_seed,
+    check_plan,
+    class_plan,
+    match_plan,
+    plan_rows,
+    planned_cells,
+)
 
 COUNTS = {"monocyte": 30, "basophil": 4, "lymphocyte": 12}
 
@@ -85,7 +96,7 @@ def test_presets() -> None:
 def test_the_sizes_of_a_preset_fit_together(name: str) -> None:
     config = PRESETS[name]
     assert config.side % (config.patch * 2 ** (len(config.channels) - 1)) == 0
-    network = build_denoiser(config)
+    network: Any = build_denoiser(config).unet
     assert network.config.in_channels == 3 * config.patch**2
 
 
@@ -106,3 +117,56 @@ def test_configs_refuse_unknown_fields_and_changes() -> None:
         SampleConfig.model_validate({"stepps": 3})
     with pytest.raises(ValidationError, match="frozen"):
         setattr(SampleConfig(), "steps", 3)  # noqa: B010
+
+
+def test_match_gives_the_proportions_of_another_corpus() -> None:
+    plan = match_plan(COUNTS, {"monocyte": 10, "basophil": 10, "lymphocyte": 20})
+    assert plan == {"basophil": 26, "lymphocyte": 48}, "30 : 30 : 60, and no cell is removed"
+    assert match_plan({"basophil": 3, "monocyte": 1}, {"basophil": 2, "monocyte": 3}) == {
+        "monocyte": 4  # of 4.5, rounded up to 5
+    }
+
+
+def test_match_draws_what_only_the_other_corpus_has() -> None:
+    plan = match_plan({"basophil": 4}, {"basophil": 2, "eosinophil": 3})
+    assert plan == {"eosinophil": 6}
+
+
+def test_match_leaves_alone_what_the_other_corpus_lacks() -> None:
+    assert match_plan(COUNTS, {"basophil": 1, "lymphocyte": 1}) == {"basophil": 8}
+
+
+@pytest.mark.parametrize("factor", [1, 3, 7])
+def test_a_corpus_that_matches_lacks_nothing(factor: int) -> None:
+    with pytest.raises(GeneratorError, match="has the class proportions of the other corpus"):
+        match_plan({label: n * factor for label, n in COUNTS.items()}, COUNTS)
+
+
+def test_match_without_a_common_class() -> None:
+    with pytest.raises(GeneratorError, match="no class in common.*--match"):
+        match_plan(COUNTS, {"eosinophil": 3, "basophil": 0})
+
+
+def test_the_cap_is_a_ratio_to_the_real_cells() -> None:
+    plan = {"basophil": 26, "lymphocyte": 18}
+    assert capped_plan(plan, COUNTS, 2) == {"basophil": 8, "lymphocyte": 18}
+    assert capped_plan(plan, COUNTS, 0.3) == {"basophil": 1, "lymphocyte": 3}
+    assert capped_plan(plan, COUNTS, 100) == plan
+    assert capped_plan({"eosinophil": 3, "basophil": 1}, COUNTS, 2) == {"basophil": 1}
+    with pytest.raises(GeneratorError, match="a cap of 0.1 synthetic cells .* raise --cap"):
+        capped_plan({"basophil": 3}, COUNTS, 0.1)
+
+
+def test_the_rows_of_a_plan() -> None:
+    rows = plan_rows(COUNTS, {"basophil": 26, "eosinophil": 5}, {"basophil": 8})
+    assert [row.label for row in rows] == ["eosinophil", "basophil", "lymphocyte", "monocyte"]
+    basophil = rows[1]
+    assert (basophil.real, basophil.synthetic, basophil.wanted, basophil.total) == (4, 8, 26, 12)
+    assert [row.ratio for row in rows] == [None, 2.0, 0.0, 0.0]
+
+
+def test_more_cells_go_on_after_those_before() -> None:
+    whole = planned_cells({"basophil": 5, "monocyte": 2}, seed=7)
+    first = planned_cells({"basophil": 3, "monocyte": 2}, seed=7)
+    more = planned_cells({"basophil": 2}, seed=7, after={"basophil": 3, "monocyte": 2})
+    assert sorted(first + more, key=str) == sorted(whole, key=str)
