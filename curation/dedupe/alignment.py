@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..tiles import TILE_PX
 from .invariants import RINGS
-from .stain import without_fill
+from .stain import fills, is_corners, without_fill
 from .thumbs import THUMB_PX
 
 Warps = NDArray[np.float32]
@@ -67,12 +67,25 @@ def _rings(thumbs: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> _Rings:
     x, y, radius = (keypoints[:, column, None, None] for column in range(3))
     across = (x + radius * RINGS[None, :, None] * _COS).astype(np.float32)
     down = (y + radius * RINGS[None, :, None] * _SIN).astype(np.float32)
-    levels = np.stack([
-        cv2.remap(without_fill(one).astype(np.float32), map_x, map_y, cv2.INTER_LINEAR,
-                  borderMode=cv2.BORDER_REPLICATE)
-        for one, map_x, map_y in zip(thumbs, across, down, strict=True)
-    ])  # fmt: skip
+    pictures = thumbs.astype(np.float32)
     inside = (np.minimum(across, down) >= 0) & (np.maximum(across, down) <= THUMB_PX - 1)
+    for row, filled in zip(*fills(thumbs), strict=True):
+        pictures[row] = without_fill(thumbs[row], filled)
+        if is_corners(filled):
+            gone = cv2.remap(
+                filled.astype(np.uint8),
+                across[row],
+                down[row],
+                cv2.INTER_NEAREST,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            inside[row] &= gone == 0
+    levels = np.stack(
+        [
+            cv2.remap(one, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            for one, map_x, map_y in zip(pictures, across, down, strict=True)
+        ]
+    )
     waves = np.fft.rfft(levels, axis=2)[:, :, 1 : _HARMONICS + 1]
     return _Rings(waves.astype(np.complex64), inside.mean(axis=2).astype(np.float32))
 

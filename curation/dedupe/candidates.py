@@ -17,6 +17,8 @@ from ..engine import cores
 from .model import CODE_SIZE, code_model
 
 _SCALES: tuple[tuple[int, float, float], ...] = (
+    (20_000, 4.5, 0.8),
+    (50_000, 4.0, 0.8),
     (100_000, 3.5, 0.8),
     (500_000, 3.0, 0.85),
 )  # up to so many cells: gate, first look

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..manifest import Frozen
 
-MODEL_VERSION = 1
+MODEL_VERSION = 2
 """Of signatures: those of another version cannot be compared."""
 CODE_SIZE = 24
 

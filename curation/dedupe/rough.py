@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .alignment import Warps
+from .stain import fills
 from .thumbs import THUMB_PX, Pictures
 
 _HALF = THUMB_PX // 2
 _STEP = 2  # every second px of the half-size pictures is looked at
 _MIN_SHARE = 0.25
+_FEWEST_POINTS = 16  # of 256: fewer correlate by chance
 _GRID = np.arange(0, _HALF, _STEP, dtype=np.float32)
 _X, _Y = (axis.ravel() for axis in np.meshgrid(_GRID, _GRID))
 
@@ -18,18 +20,46 @@ _X, _Y = (axis.ravel() for axis in np.meshgrid(_GRID, _GRID))
 def rough_correlation(first: Pictures, second: Pictures, warps: Warps) -> NDArray[np.float32]:
     """Return the correlation of pairs at half size where they overlap, (n,) in [-1, 1].
 
-    -1 where less than a quarter of the first picture lies within the second.
+    -1 where less than a quarter of the first picture lies within the second. Filling counts neither
+    way, unless hardly anything else is there.
     """
     if len(first) == 0:
         return np.empty(0, np.float32)
     here = _halved(first)[:, ::_STEP, ::_STEP].reshape(len(first), -1)
     there, inside = _sampled(_halved(second), warps)
-    weights = inside.astype(np.float32)
+    weights = _seen(first, second, warps, inside).astype(np.float32)
     count = weights.sum(axis=1)
     a, b = (_centred(values, weights, count) for values in (here, there))
     norm = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1)) + 1e-6
     found = (a * b).sum(axis=1) / norm
-    return np.where(count >= _MIN_SHARE * inside.shape[1], found, -1).astype(np.float32)
+    enough = np.count_nonzero(inside, axis=1) >= _MIN_SHARE * inside.shape[1]
+    return np.where(enough, found, -1).astype(np.float32)
+
+
+def _seen(
+    first: Pictures, second: Pictures, warps: Warps, inside: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which points (n, 256) inside show picture in both; most pictures have no filling."""
+    here, filled_here = fills(first)
+    there, filled_there = fills(second)
+    if not len(here) and not len(there):
+        return inside
+    seen = inside.copy()
+    if len(here):
+        points = _any_of_four(filled_here)[:, ::_STEP, ::_STEP]
+        seen[here] &= ~points.reshape(len(here), -1)
+    if len(there):
+        touched, _ = _sampled(_any_of_four(filled_there).astype(np.float32), warps[there])
+        seen[there] &= touched == 0
+    hardly = np.count_nonzero(seen, axis=1) < _FEWEST_POINTS
+    seen[hardly] = inside[hardly]
+    return seen
+
+
+def _any_of_four(filled: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    rows = filled[:, ::2] | filled[:, 1::2]
+    halved: NDArray[np.bool_] = rows[:, :, ::2] | rows[:, :, 1::2]
+    return halved
 
 
 def _halved(pictures: Pictures) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from ..tiles import Tile
 from .invariants import describe_rings, sample_rings
 from .keypoints import KEYPOINTS, find_all_keypoints
 from .model import CODE_SIZE, code_model
-from .stain import fill, stain_map, without_fill
+from .stain import fill, stain_map, without_corners, without_fill
 from .thumbs import THUMB_PX, ThumbArray, Thumbs, fixed_bytes
 
 _SHAPES: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
@@ -57,16 +57,14 @@ def sign(tiles_NHWC: NDArray[np.uint8], sides_px: NDArray[np.int32] | None = Non
 
     `sides_px` are the shorter sides of the pictures they were made of, int32 (n,).
     """
-    fills = [fill(tile) for tile in tiles_NHWC]
-    keypoints = find_all_keypoints(
-        [stain_map(tile, filled) for tile, filled in zip(tiles_NHWC, fills, strict=True)]
-    )
+    seen = [without_corners(tile, fill(tile)) for tile in tiles_NHWC]
+    keypoints = find_all_keypoints([stain_map(tile, filled) for tile, filled in seen])
     if sides_px is not None:
         keypoints[sides_px < MIN_SIDE_PX] = np.nan
     known = ~np.isnan(keypoints[:, :, 0])
     rings = [
         sample_rings(without_fill(tile, filled), points[there])
-        for tile, filled, points, there in zip(tiles_NHWC, fills, keypoints, known, strict=True)
+        for (tile, filled), points, there in zip(seen, keypoints, known, strict=True)
     ]
     codes = np.full((len(tiles_NHWC), KEYPOINTS, CODE_SIZE), np.nan, np.float16)
     if known.any():

@@ -15,7 +15,9 @@ _BLUR_PX = 1.5
 _BACKGROUND, _DARKEST = 0.80, 0.02  # quantiles of green: most of a picture is background
 _WHITE, _BLACK = 254, 1
 _DARK = 64.0  # grey levels
+_CORNERS = 0.2  # of a picture: no turn fills more; what does is a mask, or light that clips
 _FEWEST = 32  # pixels of picture: a tile of filling alone has no background
+_TOUCHING = np.ones((3, 3), np.uint8)
 _MIN_RANGE = 8.0  # grey levels: of an empty picture, noise must not become structure
 
 
@@ -59,19 +61,77 @@ def fill(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
         cv2.inRange(picture, (0,) * channels, (_BLACK,) * channels),
     )
     if cv2.hasNonZero(filled):
-        filled = cv2.dilate(filled, np.ones((3, 3), np.uint8))
+        filled = cv2.dilate(filled, _TOUCHING)
     found: NDArray[np.bool_] = np.asarray(filled, np.uint8) != 0
     return found
+
+
+def thumb_fill(thumb: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return where a thumb (64, 64) is filling.
+
+    It was shrunk twice: beside filled corners, two of its px are mixed with them. Of a masked cell,
+    a second px would be most of its rim.
+    """
+    import cv2
+
+    filled = fill(thumb)
+    if not is_corners(filled):
+        return filled
+    wider: NDArray[np.bool_] = np.asarray(cv2.dilate(filled.view(np.uint8), _TOUCHING)) != 0
+    return wider
+
+
+def is_corners(filled: NDArray[np.bool_]) -> bool:
+    """Whether what is filled is no more than the corners that a turn leaves."""
+    return bool(0 < np.count_nonzero(filled) <= _CORNERS * filled.size)
+
+
+def fills(thumbs_NHW: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return which of the thumbs (n, 64, 64) hold filling, (k,), and where, (k, 64, 64)."""
+    flat = thumbs_NHW.reshape(len(thumbs_NHW), -1)
+    rows = np.flatnonzero((flat.max(axis=1) >= _WHITE) | (flat.min(axis=1) <= _BLACK))
+    where = np.empty((len(rows), *thumbs_NHW.shape[1:]), np.bool_)
+    for slot, row in enumerate(rows.tolist()):
+        where[slot] = thumb_fill(thumbs_NHW[row])
+    return rows, where
+
+
+def without_corners(
+    picture: NDArray[np.uint8], filled: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return a picture whose filled corners repeat what is nearest, and what is filling then.
+
+    As what lies outside a picture does: so a turn moves neither its blobs nor what is around them.
+    """
+    import cv2
+
+    if not is_corners(filled):
+        return picture, filled
+    _, nearest = cv2.distanceTransformWithLabels(
+        filled.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    labels = np.asarray(nearest).ravel()
+    places = np.zeros(int(labels.max()) + 1, np.int64)
+    seen = np.flatnonzero(~filled)
+    places[labels[seen]] = seen
+    pixels = picture.reshape(-1, *picture.shape[2:])
+    return pixels[places[labels]].reshape(picture.shape), np.zeros_like(filled)
 
 
 def without_fill(
     picture: NDArray[np.uint8], filled: NDArray[np.bool_] | None = None
 ) -> NDArray[np.uint8]:
-    """Return a picture (h, w, 3) or (h, w) whose filling has the colour of its background."""
+    """Return a picture (h, w, 3) or (h, w) whose filling has the colour of its background.
+
+    Filled corners repeat what is nearest.
+    """
     filled = fill(picture) if filled is None else filled
     if not filled.any() or filled.all():
         return picture
+    if is_corners(filled):
+        return without_corners(picture, filled)[0]
     # Over all of it: where white fills more than any background does, it is the background.
-    ranked = np.sort(picture.reshape(-1, *picture.shape[2:]), axis=0)
-    background = ranked[int(_BACKGROUND * len(ranked))]
+    pixels = picture.reshape(-1, *picture.shape[2:])
+    place = int(_BACKGROUND * len(pixels))
+    background = np.partition(pixels, place, axis=0)[place]
     return np.where(filled if picture.ndim == 2 else filled[:, :, None], background, picture)
