@@ -165,7 +165,7 @@ def weights_fingerprint(folder: Path) -> str:
 def read_info(folder: Path) -> GeneratorInfo:
     """Read `generator.json` without loading the network.
 
-    Raises: GeneratorError where the folder is no whole generator, or of a newer format.
+    Raises: GeneratorError where the folder is no whole generator, or of another format.
     """
     path = folder / INFO_NAME
     if not path.is_file():
@@ -178,9 +178,12 @@ def read_info(folder: Path) -> GeneratorInfo:
     except (ValueError, KeyError, TypeError) as error:
         raise GeneratorError(f"{path} cannot be read: {error}") from error
     if version != GENERATOR_FORMAT:
+        older = isinstance(version, int) and version < GENERATOR_FORMAT
+        # Format 1 was of a network without a conditioner: there is nothing to convert it into.
+        step = "train it again with `smearkit train`" if older else "upgrade smearkit"
         raise GeneratorError(
             f"{path} has generator format {version}; this smearkit reads {GENERATOR_FORMAT}. "
-            "Next: upgrade smearkit"
+            f"Next: {step}"
         )
     return parse_model(GeneratorInfo, path)
 
@@ -244,3 +247,38 @@ def load_generator(path: str | Path, *, device: torch.device | str | None = None
     )
     drawn.set_progress_bar_config(disable=True)
     return Generator(folder, info, drawn.to(device or best_device()))
+
+
+def load_guide(generator: Generator, path: str | Path) -> Generator:
+    """Load a weaker generator that another is to be guided by (autoguidance), on its device.
+
+    Good ones are smaller or were trained for less, on the same cells.
+    Source: Karras et al., NeurIPS 2024 (arXiv 2406.02507), section 4.
+
+    Raises: GeneratorError where it does not fit the generator; what `load_generator` raises.
+    """
+    guide = load_generator(path, device=generator.pipeline.device)
+    refusal = _refusal_of_guide(generator, guide)
+    if refusal:
+        raise GeneratorError(
+            f"{path} cannot guide {generator.path}: {refusal}. Next: give a generator that was "
+            "trained on the same corpus at the same side and crop, for less or with a smaller "
+            "preset"
+        )
+    return guide
+
+
+def _refusal_of_guide(generator: Generator, guide: Generator) -> str | None:
+    ours, theirs = generator.info, guide.info
+    if theirs.view != ours.view:
+        return (
+            f"it draws the central {theirs.view.crop:.3g} at {theirs.view.side} px, and the "
+            f"generator {ours.view.crop:.3g} at {ours.view.side} px"
+        )
+    if theirs.training_corpus != ours.training_corpus:
+        # It may have learned from held-out cells, and the rows name one corpus.
+        return (
+            f"it was trained on corpus {theirs.training_corpus}, and the generator on "
+            f"{ours.training_corpus}"
+        )
+    return generator.pipeline.refusal_of_guide(guide.pipeline)

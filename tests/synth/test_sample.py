@@ -109,7 +109,7 @@ def test_duplicates_are_rejected_and_counted(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     equal = [PlannedCell("basophil", seed) for seed in (1, 2, 1, 1)]
-    monkeypatch.setattr(module, "planned_cells", lambda plan, seed: equal)
+    monkeypatch.setattr(module, "planned_cells", lambda plan, seed, after: equal)
     # One by one: the same seed in another place of a batch may differ in the last bit.
     config = FAST.model_copy(update={"batch": 1})
     corpus = sample(made.generator, {"basophil": 4}, tmp_path / "synthetic", config)
@@ -122,7 +122,10 @@ def blanked(blank: Sequence[int]) -> Any:
     plain = draw_cells
 
     def drawn(
-        generator: Generator, cells: Sequence[PlannedCell], config: SampleConfig
+        generator: Generator,
+        cells: Sequence[PlannedCell],
+        config: SampleConfig,
+        guide: Generator | None = None,
     ) -> Iterator[tuple[PlannedCell, Pixels]]:
         for number, (cell, pixels) in enumerate(plain(generator, cells, config)):
             yield cell, np.full_like(pixels, 200 + number) if number in blank else pixels
@@ -221,13 +224,17 @@ def test_refusals(made: Made, tmp_path: Path) -> None:
 def test_guidance_without_dropped_labels(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from synth.denoiser import Denoiser
+    from synth.denoiser import Denoiser
     from synth.generator import build_pipeline
     from tests.made import TRAINING
 
+    plain = made.generator.pipeline
     unguided = build_pipeline(
-        made.generator.pipeline.unet, TRAINING.model_copy(update={"label_dropout": 0.0}),
-        ["basophil"],
-    )  # fmt: skip
+        Denoiser(plain.unet, plain.conditioner),
+        TRAINING.model_copy(update={"label_dropout": 0.0}),
+        {"basophil": [1.0]},
+    )
     generator = Generator(made.generator.path, made.generator.info, unguided)
     with pytest.raises(GeneratorError, match="cannot be guided.*--guidance 1"):
         sample(generator, {"basophil": 1}, tmp_path / "out", FAST)
