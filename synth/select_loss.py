@@ -1,0 +1,25 @@
+"""What real cells would have lost: the price of selection, on cells it never saw."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from curation.manifest import Frozen
+
+
+class ClassLoss(Frozen):
+    """Real cells of one class, how many break each rule by itself, and how many any."""
+
+    label: str
+    n: int
+    broken: dict[str, int] = Field(description="rule -> cells; a cell may break several")
+    any: int
+
+
+class RealLoss(Frozen):
+    """Real cells judged as if they had been drawn."""
+
+    measured_on: Literal["test", "nothing"]
+    classes: tuple[ClassLoss, ...] = ()
