@@ -14,6 +14,7 @@ from .console import progress_bars, say, show_result, table
 from .options import pairs, resolve
 from .overlap_verb import add_overlap_verb
 from .privacy_verbs import add_privacy_verbs
+from .sample_verb import add_sample_verb
 from .validate_verbs import add_validate_verbs
 from .verb import AsJson, ConfigFile, Out, verb
 
@@ -259,71 +260,7 @@ def train(
     show_result(result, lines, as_json=as_json)
 
 
-@app.command()
-@verb
-def sample(
-    generator: Annotated[Path, typer.Argument(help="A generator folder.")],
-    out: Out,
-    balance: Annotated[
-        Path | None, typer.Option(help="Corpus whose training split is filled up.")
-    ] = None,
-    target: Annotated[
-        int | None,
-        typer.Option(min=1, help="With --balance: cells per class; default the largest."),
-    ] = None,
-    classes: Annotated[
-        list[str] | None, typer.Option("--class", help="Class to draw. Repeatable; default all.")
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option("-n", min=1, help="Cells to draw of each class.")
-    ] = None,
-    config_file: ConfigFile = None,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="1: none; more: clearer classes.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images drawn at once.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Draw synthetic cells: what a corpus lacks to be balanced, or so many of a class."""
-    import time
-
-    from curation.corpus import load_corpus
-    from curation.output import refuse_existing
-    from synth.config import SampleConfig
-    from synth.generator import read_info
-    from synth.plan import balance_plan, class_plan
-    from synth.sample import sample as run
-
-    if (balance is None) == (count is None):
-        raise typer.BadParameter("give either --balance CORPUS, or -n N (with --class, or for all)")
-    if (balance is not None and classes) or (balance is None and target is not None):
-        raise typer.BadParameter("--target goes with --balance, --class with -n")
-    flags = {"steps": steps, "guidance": guidance, "batch": batch, "seed": seed}
-    config = resolve(SampleConfig, {}, config_file, flags)
-    refuse_existing(out)
-    parents = {}
-    if balance is not None:
-        corpus = load_corpus(balance)
-        plan = balance_plan(corpus.manifest.classes.get("train", {}), target)
-        parents = {"balanced": corpus.fingerprint}
-    else:
-        plan = class_plan(classes or list(read_info(generator).trained_on), count or 0)
-    say("\n".join(["the plan:", *table(["class", "cells"], list(plan.items()))]))
-    started = time.monotonic()
-    with progress_bars() as progress:
-        made = run(generator, plan, out, config, parents=parents, progress=progress)
-    seconds = time.monotonic() - started
-    found = made.manifest
-    result = {
-        "corpus": str(out), "fingerprint": found.fingerprint, "n_out": found.n_out,
-        "classes": found.class_totals(), "rejected": found.dropped, "seconds": round(seconds, 1),
-    }  # fmt: skip
-    lines = [
-        f"{out}  {found.n_out} synthetic cells in {seconds:.0f} s "
-        f"({found.n_out / max(seconds, 1e-9):.1f}/s); rejected: {found.dropped or 'none'}",
-        f"  fingerprint {found.fingerprint}",
-    ]
-    show_result(result, lines, as_json=as_json)
+add_sample_verb(app)
 
 
 @app.command()

@@ -29,6 +29,7 @@ from curation.output import disk_errors, partial_path, whole_directory
 
 from .denoiser import best_device
 
+ROUNDS_NAME = "rounds"
 START_SECONDS = 900.0
 """How long processes may take to start; loading a generator from a slow disk takes minutes."""
 _POLL_SECONDS = 0.1
@@ -90,10 +91,13 @@ def shared_directory(out: Path, job: object, ranks: Ranks) -> Iterator[Path]:
         # The lock is let go after the renaming: who sees it free and no `out` sees a dead process.
         with _told_to_stop(ranks), ExitStack() as stack:
             with whole_directory(out, job) as partial:
+                # What an earlier run announced to its processes is not for these.
+                shutil.rmtree(partial / ROUNDS_NAME, ignore_errors=True)
                 if ranks.count > 1:
                     stack.enter_context(locks.held(0, _token(job)))
                     _await_the_others(locks, ranks)
                 yield partial
+                shutil.rmtree(partial / ROUNDS_NAME, ignore_errors=True)
             locks.remove()
         return
     with _told_to_stop(ranks):

@@ -15,7 +15,11 @@ from .provenance import Marker, marked
 
 
 def synthetic_row(
-    generator: Generator, cell: PlannedCell, pixels: Pixels, config: SampleConfig
+    generator: Generator,
+    cell: PlannedCell,
+    pixels: Pixels,
+    config: SampleConfig,
+    guide: Generator | None = None,
 ) -> dict[str, Any]:
     """Return the row of a cell drawn as (side, side, 3) uint8 RGB, by the names of the schema."""
     info = generator.info
@@ -39,6 +43,7 @@ def synthetic_row(
         "guidance_low": low,
         "guidance_high": high,
         "acquisition": acquisition_of(generator, cell, config),
+        "autoguidance": None if guide is None else guide.info.fingerprint,
     }
 
 

@@ -46,8 +46,9 @@ VERBS = {
         "--learning-rate", "--seed", "--json",
     },
     "sample": {
-        "--out", "-o", "--balance", "--target", "--class", "-n", "--config", "--steps",
-        "--guidance", "--batch", "--seed", "--json",
+        "--out", "-o", "--balance", "--target", "--match", "--class", "-n", "--cap", "--select",
+        "--no-select", "--keep-drawing", "--dry-run", "--guide", "--config", "--steps",
+        "--guidance", "--guidance-interval", "--acquisition", "--batch", "--seed", "--json",
     },
     "evaluate": {
         "--real", "--synthetic", "--out", "-o", "--inception", "--download-inception", "--config",
@@ -176,7 +177,9 @@ def test_train(made: Made, tmp_path: Path) -> None:
 def test_sample_of_a_class(made: Made, tmp_path: Path) -> None:
     out = tmp_path / "synthetic"
     found = done("sample", made.generator.path, "--class", "BA", "-n", 3, "--steps", 2, "-o", out)
-    assert set(found) == {"corpus", "fingerprint", "n_out", "classes", "rejected", "seconds"}
+    assert set(found) == {
+        "corpus", "fingerprint", "n_out", "classes", "rejected", "short", "yield", "seconds",
+    }  # fmt: skip
     assert (found["n_out"], found["classes"], found["rejected"]) == (3, {"basophil": 3}, {})
     assert inspect(out).fingerprint == found["fingerprint"]
 
@@ -190,12 +193,13 @@ def test_sample_to_balance(made: Made, tmp_path: Path) -> None:
     counts = made.real.manifest.classes["train"]
     target = max(counts.values()) + 1
     result = run("sample", made.generator.path, "--balance", made.real.path, "--target", target,
-                 "--steps", 2, "-o", tmp_path / "s", "--json")  # fmt: skip
+                 "--no-select", "--steps", 2, "-o", tmp_path / "s", "--json")  # fmt: skip
     assert result.exit_code == 0
     lacking = {label: target - count for label, count in counts.items()}
     assert json.loads(result.stdout)["classes"] == lacking
     assert result.stderr.startswith("the plan:")
-    assert f"basophil    {lacking['basophil']:>5}" in result.stderr
+    real = counts["basophil"]
+    assert f"basophil    {real:>4}  {lacking['basophil']:>9}  {target:>5}" in result.stderr
     parents = json.loads((tmp_path / "s" / "manifest.json").read_bytes())["parents"]
     assert parents["balanced"] == made.real.fingerprint
 
@@ -385,6 +389,9 @@ def test_pairs() -> None:
         ["sample", "g", "--out", "y", "--balance", "c", "--class", "BA"],
         ["sample", "g", "--out", "y", "-n", "3", "--target", "4"],
         ["sample", "g", "--out", "y", "-n", "0"],
+        ["sample", "g", "--out", "y", "-n", "3", "--match", "c"],
+        ["sample", "g", "--out", "y", "--balance", "c", "--match", "d", "--target", "4"],
+        ["sample", "g", "--out", "y", "-n", "3", "--select", "c", "--no-select"],
         ["curate", "x", "--out", "y", "--map-label", "a"],
         ["inspect", "x", "--colour"],
     ],

@@ -225,7 +225,6 @@ def test_guidance_without_dropped_labels(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from synth.denoiser import Denoiser
-    from synth.denoiser import Denoiser
     from synth.generator import build_pipeline
     from tests.made import TRAINING
 
