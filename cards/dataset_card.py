@@ -8,6 +8,8 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from curation.corpus import Corpus
+from synth.select_config import RULES
+from synth.selection_report import read_selection
 
 from .facts import CardFacts
 
@@ -23,7 +25,9 @@ def render_card(facts: CardFacts, kind: Kind) -> str:
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["num"] = _number
-    body = environment.get_template(f"{kind}_card.md.j2").render(facts=facts, corpus=corpus)
+    body = environment.get_template(f"{kind}_card.md.j2").render(
+        facts=facts, corpus=corpus, selection=read_selection(corpus), rules=RULES
+    )
     head = yaml.safe_dump(_metadata(facts, kind, corpus), sort_keys=False, allow_unicode=True)
     return f"---\n{head}---\n\n{body}"
 

@@ -23,3 +23,13 @@ class RealLoss(Frozen):
 
     measured_on: Literal["test", "nothing"]
     classes: tuple[ClassLoss, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Real cells judged, over all classes."""
+        return sum(entry.n for entry in self.classes)
+
+    @property
+    def lost(self) -> int:
+        """Of these, how many break any rule."""
+        return sum(entry.any for entry in self.classes)
