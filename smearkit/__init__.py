@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from curation.corpus import Corpus, load_corpus
     from curation.curate import CurateConfig, curate
     from curation.errors import SmearkitError
+    from synth.augment import augment, match_view
     from synth.config import PRESETS, SampleConfig, TrainConfig
     from synth.evaluate import EvaluateConfig
     from synth.generator import Generator, load_generator
@@ -33,11 +34,13 @@ _HOME = {
     "SampleConfig": "synth.config",
     "SmearkitError": "curation.errors",
     "TrainConfig": "synth.config",
+    "augment": "synth.augment",
     "curate": "curation.curate",
     "evaluate": "smearkit.evaluation",
     "inspect": "smearkit.inspection",
     "load_corpus": "curation.corpus",
     "load_generator": "synth.generator",
+    "match_view": "synth.augment",
     "release": "cards.release",
     "sample": "synth.sample",
     "train": "synth.train",
@@ -53,11 +56,13 @@ __all__ = [
     "SampleConfig",
     "SmearkitError",
     "TrainConfig",
+    "augment",
     "curate",
     "evaluate",
     "inspect",
     "load_corpus",
     "load_generator",
+    "match_view",
     "release",
     "sample",
     "train",
