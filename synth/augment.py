@@ -125,10 +125,14 @@ def match_view(
 def _config(
     generator: Generator, *, seed: int, steps: int | None, guidance: float | None, batch: int
 ) -> SampleConfig:
-    given = {"seed": seed, "steps": steps, "guidance": guidance, "batch": batch}
-    if guidance is None and not generator.pipeline.config.guided:
-        given["guidance"] = 1.0
-    return SampleConfig(**{name: value for name, value in given.items() if value is not None})
+    plain = SampleConfig()
+    own = plain.guidance if generator.pipeline.config.guided else 1.0
+    return SampleConfig(
+        seed=seed,
+        steps=plain.steps if steps is None else steps,
+        guidance=own if guidance is None else guidance,
+        batch=batch,
+    )
 
 
 def _marked(features: Features) -> Features:

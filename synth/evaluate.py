@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
+from curation.cells import Split
 from curation.corpus import Corpus
 from curation.errors import MeasurementError
 from curation.manifest import Codec, Frozen, View
@@ -41,9 +43,10 @@ from .measure.measurement import (
 )
 from .measure.memorisation import COPY_CORRELATION, copies, nearest_correlation, prepare
 from .measure.proportion import median_interval, share_interval
+from .packaged.held_out import COPIES_NOTE, left_out_note, may_measure, unseen_rows
 from .view import view_through_codec
 
-HELD_OUT = ("validation", "test")
+HELD_OUT: tuple[Split, ...] = ("validation", "test")
 _COPY_EXTRACTOR = "normalised cross-correlation, 32 px, 8 orientations"
 _SHEET_CELLS = 10
 
@@ -118,7 +121,12 @@ def measure(
     started = time.monotonic()
     view = check_pair(real, synthetic)
     weights = find_inception(inception, download=download_inception)
+    parents = synthetic.manifest.parents
+    trained = parents["generator"], parents["training_corpus"]
+    unseen = unseen_rows(*trained, real, HELD_OUT)
     held, train, drawn = _load_cells(real, synthetic, view, config, progress)
+    if unseen is not None:
+        held = _Cells(held.images[unseen], tuple(compress(held.labels, unseen)))
     sizes, skipped = _sizes(held, train, drawn, config)
     if not sizes:
         raise MeasurementError(f"no class can be measured: {skipped}")
@@ -128,14 +136,16 @@ def measure(
         reference=f"{real.fingerprint} {'+'.join(HELD_OUT)}",
         seed=config.seed,
     )
+    if unseen is not None:
+        skipped |= {"held-out cells": left_out_note(unseen), "copies": COPIES_NOTE}
     distances = _distances(held, train, drawn, sizes, weights, context, progress)
     copying, pairs = _copying(held, train, drawn, context, progress)
     found = Measurements(
         format_version=MEASUREMENTS_FORMAT,
         real=real.fingerprint,
         synthetic=synthetic.fingerprint,
-        generator=synthetic.manifest.parents["generator"],
-        training_corpus=synthetic.manifest.parents["training_corpus"],
+        generator=trained[0],
+        training_corpus=trained[1],
         view=view,
         held_out=HELD_OUT,
         seconds=round(time.monotonic() - started, 1),
@@ -153,6 +163,9 @@ def _view_text(view: View) -> str:
 def check_pair(real: Corpus, synthetic: Corpus) -> View:
     """Refuse corpora that cannot be compared; returns the synthetic cells' view.
 
+    Of the packaged generator's training cells a list exists, so that any real corpus may measure
+    it; `measure` leaves out the held-out cells that it learned from.
+
     Raises: MeasurementError.
     """
     if real.manifest.kind != "real":
@@ -164,8 +177,9 @@ def check_pair(real: Corpus, synthetic: Corpus) -> View:
             f"{synthetic.path} is a {synthetic.manifest.kind} corpus; --synthetic takes what "
             "`smearkit sample` made"
         )
-    trained = synthetic.manifest.parents.get("training_corpus")
-    if trained != real.fingerprint:
+    parents = synthetic.manifest.parents
+    trained = parents.get("training_corpus")
+    if not may_measure(parents.get("generator", ""), trained, real):
         raise MeasurementError(
             f"the synthetic cells come from a generator trained on corpus {trained}, but --real "
             f"is {real.fingerprint}: its held-out cells may have been trained on. "

@@ -30,6 +30,7 @@ from . import pipeline as pipeline_module
 from .chosen_average import ChosenAverage
 from .config import TrainConfig
 from .denoiser import Denoiser, best_device
+from .packaged.folder import PRETRAINED, pretrained_folder
 
 GENERATOR_FORMAT = 2
 INFO_NAME = "generator.json"
@@ -209,14 +210,16 @@ def check_vocabulary(info: GeneratorInfo, folder: Path) -> None:
 
 
 def load_generator(path: str | Path, *, device: torch.device | str | None = None) -> Generator:
-    """Load a generator; no code of the folder is run, and nothing but safetensors is read.
+    """Load a generator in float32; no code of the folder is run, only safetensors are read.
+
+    The string "pretrained" stands for the generator that comes with the package.
 
     Raises: GeneratorError where it is not whole, holds a pickle, was changed, or uses another
     vocabulary.
     """
     from diffusers import EDMDPMSolverMultistepScheduler, UNet2DModel
 
-    folder = Path(path)
+    folder = pretrained_folder() if path == PRETRAINED else Path(path)
     info = read_info(folder)
     pickles = sorted(p.name for p in folder.rglob("*") if p.suffix.casefold() in _PICKLES)
     if pickles:
@@ -233,9 +236,11 @@ def load_generator(path: str | Path, *, device: torch.device | str | None = None
             f"{folder} was changed after training: its weights or configuration do not have the "
             f"fingerprint {info.fingerprint}"
         )
-    unet = UNet2DModel.from_pretrained(folder / "unet", use_safetensors=True).eval()
+    # Stored in bfloat16 or not, it computes from float32: what is drawn is rounded nowhere else.
+    how = {"use_safetensors": True, "torch_dtype": torch.float32}
+    unet = UNet2DModel.from_pretrained(folder / "unet", **how).eval()
     conditioner = conditioner_module.CellConditioner.from_pretrained(
-        folder / "conditioner", use_safetensors=True
+        folder / "conditioner", **how
     ).eval()
     scheduler = EDMDPMSolverMultistepScheduler.from_pretrained(folder / "scheduler")
     index = json.loads((folder / "model_index.json").read_bytes())
