@@ -69,7 +69,12 @@ class GeneratorError(SmearkitError):
 
 
 class TrainingPaused(GeneratorError):  # noqa: N818
-    """Training stopped where it was told to; the same call goes on."""
+    """Training stopped where it was told to, `share` of the way; the same call goes on."""
+
+    def __init__(self, text: str, *, images: int = 0, share: float = 0.0) -> None:
+        super().__init__(text)
+        self.images = images
+        self.share = share
 
 
 class MeasurementError(SmearkitError):

@@ -15,6 +15,7 @@ from .options import pairs, resolve
 from .overlap_verb import add_overlap_verb
 from .privacy_verbs import add_privacy_verbs
 from .sample_verb import add_sample_verb
+from .train_verb import add_train_verb
 from .validate_verbs import add_validate_verbs
 from .verb import AsJson, ConfigFile, Out, verb
 
@@ -221,45 +222,7 @@ def _class_table(classes: dict[str, dict[str, int]]) -> list[str]:
     return table(["class", *classes], rows)
 
 
-@app.command()
-@verb
-def train(
-    corpus: Annotated[Path, typer.Argument(help="A curated corpus.")],
-    out: Out,
-    preset: Annotated[str, typer.Option(help="smoke, demo or cpu-64.")] = "cpu-64",
-    config_file: ConfigFile = None,
-    images: Annotated[int | None, typer.Option(help="Training images to see.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak of the learning rate.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of weights, noise and order.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Train a generator on a corpus' training split."""
-    from synth.config import TrainConfig
-    from synth.config import preset as get_preset
-    from synth.train import train as run
-
-    flags = {
-        "images": images, "minutes": minutes, "batch": batch, "learning_rate": learning_rate,
-        "seed": seed,
-    }  # fmt: skip
-    config = resolve(TrainConfig, get_preset(preset).model_dump(), config_file, flags)
-    with progress_bars() as progress:
-        info = run(corpus, out, config, progress=progress).info
-    result = {
-        "generator": str(out), "images_seen": info.images_seen, "seconds": info.seconds,
-        "final_loss": info.final_loss,
-    }  # fmt: skip
-    lines = [
-        f"{out}  {info.images_seen} images in {info.seconds:.0f} s "
-        f"({info.images_seen / max(info.seconds, 1e-9):.1f}/s), final loss {info.final_loss:.4f}",
-        f"  {info.parameters / 1e6:.1f} M parameters, {info.view.side} px, "
-        f"{len(info.trained_on)} classes; fingerprint {info.fingerprint}",
-    ]
-    show_result(result, lines, as_json=as_json)
-
-
+add_train_verb(app)
 add_sample_verb(app)
 
 

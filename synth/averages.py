@@ -19,6 +19,9 @@ from curation.output import write_whole
 
 Weights = dict[str, Tensor]
 
+_GOOD = "good-"
+_NEAREST_SHARE = 0.01
+
 
 class Averages:
     """Two power-function averages of a network's weights, and their snapshots in a folder."""
@@ -46,17 +49,27 @@ class Averages:
 
     def snapshot(self, step: int) -> None:
         """Write both averages as float16; what they are made into later loses nothing by it."""
+        self._write(f"{step:09d}")
+
+    def keep_good(self, step: int) -> None:
+        """Keep a snapshot, in place of the last one kept, at which an average may have to end."""
+        self._write(f"{_GOOD}{step:09d}")
+        for file, at in self._files(_GOOD):
+            if at < step:
+                file.unlink()
+
+    def _write(self, stem: str) -> None:
         self.folder.mkdir(exist_ok=True)
         tensors = {
             f"{number}.{name}": value.to("cpu", torch.float16).contiguous()
             for number, average in enumerate(self.tracked)
             for name, value in average.items()
         }
-        write_whole(self.folder / f"{step:09d}.safetensors", save(tensors))
+        write_whole(self.folder / f"{stem}.safetensors", save(tensors))
 
     def forget_after(self, step: int) -> None:
         """Remove snapshots of steps that a resumed run has yet to make."""
-        for file, at in self._files():
+        for file, at in [*self._files(), *self._files(_GOOD)]:
             if at > step:
                 file.unlink()
 
@@ -67,19 +80,37 @@ class Averages:
         """
         from ema_pytorch.post_hoc_ema import sigma_rel_to_gamma, solve_weights
 
-        files = [(f, at) for f, at in self._files() if last_step is None or at <= last_step]
+        files = self._usable(last_step)
         if not files:
             raise GeneratorError(f"{self.folder} holds no snapshot of the averages")
         steps = [float(at) for _, at in files for _ in self.gammas]
         gammas = self.gammas * len(files)
         shares = solve_weights(
-            torch.tensor(steps), torch.tensor(gammas),
+            torch.tensor(steps), torch.tensor(gammas, dtype=torch.float64),
             torch.tensor([steps[-1]]), torch.tensor([sigma_rel_to_gamma(width)]),
         ).squeeze(1)  # fmt: skip
         return _combined([file for file, _ in files], shares.view(len(files), -1).tolist())
 
-    def _files(self) -> list[tuple[Path, int]]:
-        return [(file, int(file.stem)) for file in sorted(self.folder.glob("*.safetensors"))]
+    def _usable(self, last_step: int | None) -> list[tuple[Path, int]]:
+        """Return the snapshots up to a step, the last one and those well apart before it.
+
+        Two that hardly differ get large shares of opposite sign, which blow up their rounding.
+        """
+        good = self._files(_GOOD) if last_step is not None else []
+        found = {at: file for file, at in [*good, *self._files()]}
+        steps = [at for at in sorted(found, reverse=True) if last_step is None or at <= last_step]
+        kept: list[int] = []
+        for at in steps:
+            if not kept or kept[-1] - at >= _NEAREST_SHARE * kept[0]:
+                kept.append(at)
+        return [(found[at], at) for at in reversed(kept)]
+
+    def _files(self, prefix: str = "") -> list[tuple[Path, int]]:
+        pattern = f"{prefix}{'[0-9]' * 9}.safetensors"
+        return [
+            (file, int(file.stem.removeprefix(prefix)))
+            for file in sorted(self.folder.glob(pattern))
+        ]
 
 
 def _combined(files: Sequence[Path], shares: Sequence[Sequence[float]]) -> Weights:

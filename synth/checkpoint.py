@@ -30,6 +30,7 @@ class Progressed:
     best_held_out: float = float("inf")
     looks_without_gain: int = 0
     last_good_step: int = 0
+    looked_at: int = 0  # images
     stopped: str = ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +13,25 @@ from .augment_jitter import JITTER_COLUMNS
 from .conditioner import CellConditioner
 from .config import TrainConfig
 
+if TYPE_CHECKING:
+    from .latents import LatentSpace
+
 NULL_LABEL = len(LABELS)
 """The class id that means "no label": what guidance is measured against."""
 _GROUPS = 16
 
 
 class Denoiser(nn.Module):
-    """The U-Net and what tells it of class, acquisition and jitter, trained as one."""
+    """The U-Net and what tells it of class, acquisition and jitter, trained as one.
 
-    def __init__(self, unet: Any, conditioner: CellConditioner) -> None:
+    It denoises pixels, or latents of a space.
+    """
+
+    def __init__(
+        self, unet: Any, conditioner: CellConditioner, space: LatentSpace | None = None
+    ) -> None:
         super().__init__()
-        self.unet, self.conditioner = unet, conditioner
+        self.unet, self.conditioner, self.space = unet, conditioner, space
 
     def forward(
         self, scaled_BCHW: Tensor, noise_B: Tensor, labels_B: Tensor, acquisitions_B: Tensor,
@@ -35,8 +43,17 @@ class Denoiser(nn.Module):
         return output
 
 
-def build_denoiser(config: TrainConfig, acquisitions: int = 1) -> Denoiser:
-    """Return an untrained denoiser for the vocabulary's classes and so many acquisitions."""
+def build_denoiser(
+    config: TrainConfig, acquisitions: int = 1, space: LatentSpace | None = None
+) -> Denoiser:
+    """Return an untrained denoiser for the vocabulary's classes and so many acquisitions.
+
+    Where the space comes with a pretrained U-Net, that is what it begins with.
+    """
+    if space is not None and space.base is not None:
+        from .stable_diffusion import build_fine_tuned
+
+        return build_fine_tuned(config, acquisitions, space)
     width = config.channels[0] * 4  # the width of diffusers' time embedding
     conditioner = CellConditioner(
         labels=len(LABELS),
@@ -44,10 +61,10 @@ def build_denoiser(config: TrainConfig, acquisitions: int = 1) -> Denoiser:
         augmentations=len(JITTER_COLUMNS) if config.augment else 0,
         width=width,
     )
-    return Denoiser(build_unet(config), conditioner)
+    return Denoiser(build_unet(config, space), conditioner, space)
 
 
-def build_unet(config: TrainConfig) -> Any:
+def build_unet(config: TrainConfig, space: LatentSpace | None = None) -> Any:
     """Return an untrained `UNet2DModel` that takes the conditioner's vector as its class label."""
     from diffusers import UNet2DModel
 
@@ -57,10 +74,12 @@ def build_unet(config: TrainConfig) -> Any:
     if config.attention:
         # Only at the lowest resolution: there it is cheap, and whole cells fit into its view.
         down[-1], up[0] = "AttnDownBlock2D", "AttnUpBlock2D"
+    channels = (3 if space is None else len(space.shift)) * config.patch**2
+    factor = config.patch * (1 if space is None else space.factor)
     unet = UNet2DModel(
-        sample_size=config.side // config.patch,
-        in_channels=3 * config.patch**2,
-        out_channels=3 * config.patch**2,
+        sample_size=config.side // factor,
+        in_channels=channels,
+        out_channels=channels,
         block_out_channels=config.channels,
         layers_per_block=config.layers_per_block,
         down_block_types=tuple(down),
@@ -75,6 +94,12 @@ def build_unet(config: TrainConfig) -> Any:
     nn.init.zeros_(unet.conv_out.weight)
     nn.init.zeros_(unet.conv_out.bias)
     return unet
+
+
+def parameters_of(config: TrainConfig) -> int:
+    """Return how many parameters a denoiser has, without making them."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build_denoiser(config).parameters())
 
 
 def placed(network: Denoiser, device: torch.device) -> Denoiser:

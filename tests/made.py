@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -94,6 +95,7 @@ def fake_features(
     weights: InceptionWeights,
     *,
     progress: Progress = silent,
+    device: torch.device | None = None,
 ) -> NDArray[np.float32]:
     """Stand in for Inception: mean colours and a fixed projection of the shrunk image."""
     small = [np.asarray(Image.fromarray(i).resize((4, 4)), np.float32).ravel() for i in images]

@@ -43,7 +43,8 @@ VERBS = {
     "deidentify": {"--out", "-o", "--vault", "--text", "--no-text", "--json"},
     "train": {
         "--out", "-o", "--preset", "--config", "--images", "--minutes", "--batch",
-        "--learning-rate", "--seed", "--json",
+        "--learning-rate", "--seed", "--stop-after", "--inception", "--log-to",
+        "--list-presets", "--json",
     },
     "sample": {
         "--out", "-o", "--balance", "--target", "--match", "--class", "-n", "--cap", "--select",
