@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .dedupe.turned import turned_id
 from .glance import Glance, Glances, glance, side_by_side
 from .pixels import ReleasedImage
+from .tiles import channels
 from .validate.checks import FineDetail, fine_detail
 
 
@@ -34,7 +35,10 @@ class Closeups:
 
 def closeup(image: ReleasedImage) -> Closeup:
     """Return what is kept of a released image."""
-    return Closeup(glance(image), turned_id(image.pixels), fine_detail(image.pixels))
+    planes = channels(image.pixels)
+    return Closeup(
+        glance(image, planes), turned_id(image.pixels), fine_detail(image.pixels, planes)
+    )
 
 
 def gather(closeups: Sequence[Closeup]) -> Closeups:

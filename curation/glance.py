@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .pixels import ReleasedImage
+from .pixels import Pixels, ReleasedImage
 from .tiles import Tile, shrink
 
 
@@ -37,9 +37,9 @@ class Glances:
         return len(self.tiles_NHWC)
 
 
-def glance(image: ReleasedImage) -> Glance:
-    """Return a released image in small."""
-    return Glance(shrink(image.pixels), image.width, image.height, image.codec)
+def glance(image: ReleasedImage, planes: Sequence[Pixels] | None = None) -> Glance:
+    """Return a released image in small; `planes` are its `channels`, if they are there already."""
+    return Glance(shrink(image.pixels, planes), image.width, image.height, image.codec)
 
 
 def side_by_side(glances: Sequence[Glance]) -> Glances:

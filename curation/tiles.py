@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -21,8 +22,17 @@ _MOST_PX = 2**20
 _LEAST_SHARE = 1e-3  # of a pixel: OpenCV leaves out what less of it lies in an area
 
 
-def shrink(pixels: Pixels) -> Tile:
+def channels(pixels: Pixels) -> tuple[Pixels, ...]:
+    """Return the channels of an image (h, w, 3) or (h, w) uint8, each (h, w)."""
+    import cv2
+
+    return tuple(np.asarray(plane, np.uint8) for plane in cv2.split(pixels))
+
+
+def shrink(pixels: Pixels, planes: Sequence[Pixels] | None = None) -> Tile:
     """Return the tile of an image (h, w, 3) or (h, w) uint8: one scale for both axes, centred.
+
+    `planes` are its `channels`, if they are there already.
 
     What a shorter side leaves free repeats the edge, so that no border appears that the image
     does not have. Grey is repeated over the channels.
@@ -35,7 +45,7 @@ def shrink(pixels: Pixels) -> Tile:
     small = pixels
     if scale < 1:
         # It keeps fine grain from becoming false structure; it cannot enlarge.
-        small = averaged(pixels, across, down)
+        small = averaged(pixels, across, down, planes)
     elif scale > 1:
         small = np.asarray(cv2.resize(pixels, (across, down)), np.uint8)
     if small.ndim == 2:
@@ -51,7 +61,9 @@ def shrink(pixels: Pixels) -> Tile:
     )
 
 
-def averaged(pixels: Pixels, across: int, down: int) -> Pixels:
+def averaged(
+    pixels: Pixels, across: int, down: int, planes: Sequence[Pixels] | None = None
+) -> Pixels:
     """Return an image shrunk by averaging over areas: to the bit what OpenCV's INTER_AREA makes.
 
     OpenCV averages one number at a time, along the rows and then down the columns. So does this,
@@ -65,11 +77,11 @@ def averaged(pixels: Pixels, across: int, down: int) -> Pixels:
         small = cv2.resize(pixels, (across, down), interpolation=cv2.INTER_AREA)
         return cast(Pixels, small)
     columns, rows = _areas(width, across), _areas(height, down)
-    planes = []
-    for plane in cv2.split(pixels):
+    small_planes = []
+    for plane in planes or channels(pixels):
         narrow = cv2.transpose(columns @ cv2.transpose(plane).astype(np.float32))
-        planes.append(cv2.convertScaleAbs(rows @ narrow))
-    return cast(Pixels, planes[0] if pixels.ndim == 2 else cv2.merge(planes))
+        small_planes.append(cv2.convertScaleAbs(rows @ narrow))
+    return cast(Pixels, small_planes[0] if pixels.ndim == 2 else cv2.merge(small_planes))
 
 
 @lru_cache(maxsize=1024)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from curation import tiles
 from curation.pixels import Pixels
-from curation.tiles import TILE_PX, averaged, shrink
+from curation.tiles import TILE_PX, averaged, channels, shrink
+from curation.validate.checks import fine_detail
 
 Size = tuple[int, int]
 
@@ -56,6 +57,18 @@ def test_weights_are_made_once_a_size() -> None:
     for _ in range(3):
         shrink(made((200, 150, 3)))
     assert tiles._areas.cache_info().misses == 2
+
+
+@pytest.mark.parametrize("shape", [(360, 363, 3), (300, 200), (50, 60, 3)])
+def test_channels_that_are_there_already_change_nothing(shape: tuple[int, ...]) -> None:
+    pixels = made(shape, 2.0)
+    planes = channels(pixels)
+    np.testing.assert_array_equal(np.dstack(planes), np.atleast_3d(pixels))
+    np.testing.assert_array_equal(shrink(pixels, planes), shrink(pixels))
+    assert fine_detail(pixels, planes) == fine_detail(pixels)
+    assert fine_detail(pixels, planes[::-1]) == fine_detail(pixels)
+    if len(planes) == 3:
+        assert fine_detail(pixels, planes[1:] + planes[:1]) != fine_detail(pixels)
 
 
 @pytest.mark.parametrize("shape", [(96, 96, 3), (50, 96, 3), (40, 30), (96, 1)])

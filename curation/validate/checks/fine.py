@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,14 +33,18 @@ class FineDetail(NamedTuple):
     blockiness: float
 
 
-def fine_detail(pixels: Pixels) -> FineDetail:
-    """Measure an image (h, w, 3) or (h, w) uint8 while its pixels are there."""
-    plane = _middle(pixels)
+def fine_detail(pixels: Pixels, planes: Sequence[Pixels] = ()) -> FineDetail:
+    """Measure an image (h, w, 3) or (h, w) uint8 while its pixels are there.
+
+    `planes` are its channels, if they are there already.
+    """
+    # Green, in which every stain of a smear absorbs.
+    plane = _middle(planes[len(planes) // 2] if planes else pixels)
     return FineDetail(_sharpness(plane), _blockiness(plane))
 
 
 def _middle(pixels: Pixels) -> Plane:
-    """Return the middle of the green channel, in which every stain of a smear absorbs."""
+    """Return the middle of an image, of its green channel where it has several."""
     import cv2
 
     height, width = pixels.shape[:2]

@@ -107,7 +107,8 @@ def _spread(mask: Mask) -> float:
     """Return twice the standard deviation along the longer axis, as a share of the side."""
     import cv2
 
-    found = cv2.moments(mask, binaryImage=True)
+    # A mask is of 0 and 1: to ask for a binary image would have it looked through once more.
+    found = cv2.moments(mask)
     xx, yy, xy = (float(found[name] / found["m00"]) for name in ("mu20", "mu02", "mu11"))
     largest = (xx + yy) / 2 + math.hypot((xx - yy) / 2, xy)
     return float(2 * math.sqrt(max(0.0, largest)) / max(mask.shape))
