@@ -34,15 +34,6 @@ class Scores:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def of(self, row: int) -> dict[str, float | None]:
-        """Return the three scores of one cell by name; None where it could not be judged."""
-        values = {
-            "label_probability": float(self.label_probability[row]),
-            "realism": float(self.realism[row]),
-            "nearest_train": float(self.nearest_train[row]),
-        }
-        return {name: None if np.isnan(value) else value for name, value in values.items()}
-
 
 def near_pairs(prepared: Floats, least: float) -> Ints:
     """Return rows (earlier, later), (m, 2) int64, that correlate at least so much when turned.
