@@ -14,7 +14,7 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--skip-false", action="store_true")
     parser.add_argument("--as-among", type=int, help="search as in a corpus of so many cells")
     parser.add_argument("--fields", action="store_true", help="BCCD's boxes instead of all else")
+    parser.add_argument("--alterations", nargs="+", default=ALTERATIONS, choices=list(ALTERATIONS))
     options = parser.parse_args()
     if options.fields:
         print(json.dumps(fields(), indent=2))
@@ -61,7 +62,7 @@ def main() -> None:
     result: dict[str, Any] = {"recall": {}}
     for name, files in (("PBC, 360 px", pbc), ("Chula, 224 px", chula)):
         pixels = _distinct([decode_rgb(file.read_bytes()) for file in files[: options.cells]])
-        result["recall"][name] = recall(pixels)
+        result["recall"][name] = recall(pixels, options.alterations)
         if options.others is not None:
             result.setdefault("others", {})[name] = others(pixels, options.others)
     if not options.skip_false:
@@ -74,13 +75,14 @@ def main() -> None:
     print(json.dumps(result, indent=2, ensure_ascii=False))
 
 
-def recall(pixels: Sequence[Pixels]) -> dict[str, Any]:
+def recall(pixels: Sequence[Pixels], alterations: Iterable[str]) -> dict[str, Any]:
     """Return alteration -> how many cells' altered copies are found, all searched together."""
     plain = _signed(pixels)
     count = len(pixels)
     ids = [f"{row:08d}" for row in range(2 * count)]
     found: dict[str, Any] = {"n": count}
-    for name, alter in ALTERATIONS.items():
+    for name in alterations:
+        alter = ALTERATIONS[name]
         pairs = near_pairs(_joined(plain, _signed([alter(one) for one in pixels])), ids)
         hits = int(((pairs.second - pairs.first == count) & pairs.is_copy).sum())
         found[name] = {"found": hits, "share": round(hits / count, 4)}

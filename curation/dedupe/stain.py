@@ -17,6 +17,7 @@ _WHITE, _BLACK = 254, 1
 _DARK = 64.0  # grey levels
 _CORNERS = 0.2  # of a picture: no turn fills more; what does is a mask, or light that clips
 _FEWEST = 32  # pixels of picture: a tile of filling alone has no background
+_TIP_PX = 13  # 6 px either way along an edge: a turn by 15° leaves less than 2 px there
 _TOUCHING = np.ones((3, 3), np.uint8)
 _MIN_RANGE = 8.0  # grey levels: of an empty picture, noise must not become structure
 
@@ -69,15 +70,21 @@ def fill(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def thumb_fill(thumb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return where a thumb (64, 64) is filling.
 
-    It was shrunk twice: beside filled corners, two of its px are mixed with them. Of a masked cell,
-    a second px would be most of its rim.
+    It was shrunk twice: beside filled corners, two of its px are mixed with them, and their tips
+    along the edges are too thin to be pure anywhere. Of a masked cell, a second px would be most of
+    its rim.
     """
     import cv2
 
     filled = fill(thumb)
     if not is_corners(filled):
         return filled
-    wider: NDArray[np.bool_] = np.asarray(cv2.dilate(filled.view(np.uint8), _TOUCHING)) != 0
+    tips = np.zeros(filled.shape, np.uint8)
+    for edge, along in ((np.s_[[0, -1]], (1, _TIP_PX)), (np.s_[:, [0, -1]], (_TIP_PX, 1))):
+        line = np.zeros(filled.shape, np.uint8)
+        line[edge] = filled[edge]
+        tips |= np.asarray(cv2.dilate(line, np.ones(along, np.uint8)), np.uint8)
+    wider: NDArray[np.bool_] = np.asarray(cv2.dilate(filled | tips, _TOUCHING)) != 0
     return wider
 
 

@@ -277,3 +277,12 @@ def test_the_stain_of_a_filled_corner_is_that_of_what_is_beside_it(cells: list[P
     cornered[:14, :14] = 255
     picture, filled = without_corners(cornered, fill(cornered))
     assert np.abs(stain_map(picture, filled) - stain_map(tile))[20:, 20:].max() < 0.1
+
+
+def test_the_thin_tips_of_filled_corners_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    grey = np.full((224, 224, 3), 110, np.uint8)
+    filled = thumb(shrink(turned(grey, 15, cv2.BORDER_CONSTANT)))
+    mixed = np.abs(filled.astype(np.int16) - 110) > 6
+    assert not (mixed & ~thumb_fill(filled)).any()
+    monkeypatch.setattr(stain, "_TIP_PX", 1)
+    assert (mixed & ~thumb_fill(filled)).any()
