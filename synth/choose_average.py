@@ -17,10 +17,10 @@ from .chosen_average import ChosenAverage, TriedAverage
 from .config import TrainConfig
 from .denoiser import Denoiser, best_device, build_denoiser, placed
 from .generator import build_pipeline
-from .look import held_out_loss
+from .look import HELD_OUT_CELLS, held_out_loss
 from .measure.features import inception_features
 from .measure.inception import InceptionWeights, find_inception
-from .measure.kernel import kernel_distance
+from .measure.kernel import FEWEST, kernel_distance
 from .training_pixels import TrainingPixels
 
 _STEPS, _GUIDANCE = 18, 1.0
@@ -47,24 +47,34 @@ def choose_average(
         width: _network(averages, width, config, train.acquisitions, last_step)
         for width in config.ema_tried
     }
+    held_out = _known(held_out, train)
     if len(networks) == 1 or len(held_out.images) == 0:
         width = min(config.ema_tried, key=lambda one: abs(one - 0.1))
         by = "only one was tried" if len(networks) == 1 else "no validation cells: nearest 0.1"
         return networks[width], ChosenAverage(width=width, by=by, cells=0, tried=())
-    if weights is None:
+    cells = min(config.choose_cells, len(held_out.images))
+    if weights is None or cells < FEWEST:
         found = [
             TriedAverage(width=width, value=held_out_loss(network, held_out, config))
             for width, network in networks.items()
         ]
-        by = "loss on validation cells (the Inception network was not found)"
-        cells = len(held_out.images)
+        why = "the Inception network was not found" if weights is None else "too few for KID"
+        by = f"loss on validation cells ({why})"
+        cells = min(len(held_out.images), HELD_OUT_CELLS)
     else:
-        cells = min(config.choose_cells, len(held_out.images))
         found = _by_kid(networks, train, held_out, config, cells, weights, progress)
         by = "KID to validation cells"
     best = min(found, key=lambda one: one.value)
     return networks[best.width], ChosenAverage(
         width=best.width, by=by, cells=cells, tried=tuple(found)
+    )
+
+
+def _known(held_out: TrainingPixels, train: TrainingPixels) -> TrainingPixels:
+    """Return the cells of classes that can be drawn."""
+    known = np.isin(held_out.class_ids, np.unique(train.class_ids))
+    return TrainingPixels(
+        held_out.images[known], held_out.class_ids[known], held_out.acquisition_ids[known]
     )
 
 
@@ -94,13 +104,9 @@ def _by_kid(
     weights: InceptionWeights,
     progress: Progress,
 ) -> list[TriedAverage]:
-    known = train.counts()
-    rows = [r for r, i in enumerate(held_out.class_ids) if LABELS[i] in known][:cells]
-    labels = [LABELS[held_out.class_ids[row]] for row in rows]
+    labels = [LABELS[i] for i in held_out.class_ids[:cells]]
     device = best_device()
-    real = inception_features(
-        (held_out.images[row] for row in rows), len(rows), weights, device=device
-    )
+    real = inception_features(iter(held_out.images[:cells]), cells, weights, device=device)
     tried = []
     for done, (width, network) in enumerate(networks.items()):
         progress("choose the average", done, len(networks))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypedDict
 
@@ -26,10 +28,11 @@ from .training_pixels import TrainingPixels
 
 _STEPS, _GUIDANCE = 12, 1.0
 _SIGMAS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-_HELD_OUT_CELLS = 512
+HELD_OUT_CELLS = 512
 _GAIN = 0.001
 _LEARNT_QUANTILE = 0.9
 _BLOCK = 64
+_TRAINING_BLOCK = 16_384
 
 
 class Look(TypedDict):
@@ -53,36 +56,46 @@ class Looker:
     ) -> None:
         self.config, self.folder = config, folder
         self.train, self.held_out = train, held_out
-        self.training_rows = prepare(np.asarray(train.images))
-        held_rows = prepare(held_out.images[:_HELD_OUT_CELLS])
-        self.baseline, _ = nearest_correlation(held_rows, self.training_rows)
         names = sorted(train.counts(), key=LABELS.index)
         self.labels = [names[i % len(names)] for i in range(config.look_cells)]
 
+    @cached_property
+    def baseline(self) -> NDArray[np.float32]:
+        """How near held-out cells come to training cells, (n,)."""
+        return self._nearest(self.held_out.images[:HELD_OUT_CELLS])
+
     def look(
-        self,
-        network: Denoiser,
-        average: Mapping[str, Tensor],
-        done: Progressed,
-        progress: Progress,
-    ) -> Look:
-        """Draw cells with the average of the weights, and say in `done` whether to stop."""
+        self, average: Mapping[str, Tensor], done: Progressed, progress: Progress
+    ) -> tuple[Look, Progressed]:
+        """Draw cells with the average of the weights; returns what was found, and what comes of it.
+
+        `done` itself is not touched: an interrupted look is looked again.
+        """
         averaged = build_denoiser(self.config, self.train.acquisitions)
         averaged.load_state_dict(average)
-        device = next(network.parameters()).device
-        averaged = placed(averaged.eval(), device)
+        averaged = placed(averaged.eval(), next(iter(average.values())).device)
         loss = held_out_loss(averaged, self.held_out, self.config)
         images = self._draw(averaged, progress)
-        nearest, _ = nearest_correlation(prepare(images), self.training_rows)
+        nearest = self._nearest(images)
         self._show(images, done.images)
         copied = float(np.median(nearest)) > float(np.quantile(self.baseline, _LEARNT_QUANTILE))
-        verdict = _verdict(loss, copied, done, self.config.patience)
-        return Look(
+        verdict, looked = _verdict(loss, copied, done, self.config.patience)
+        look = Look(
             held_out_loss=round(loss, 5),
             nearest_train=round(float(np.median(nearest)), 4),
             nearest_train_held_out=round(float(np.median(self.baseline)), 4),
             verdict=verdict,
         )
+        return look, looked
+
+    def _nearest(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return how near images come to training cells, (n,); few of these are held at once."""
+        best = np.full(len(images), -1, np.float32)
+        rows = prepare(images)
+        for start in range(0, len(self.train.images), _TRAINING_BLOCK):
+            block = prepare(np.asarray(self.train.images[start : start + _TRAINING_BLOCK]))
+            np.maximum(best, nearest_correlation(rows, block)[0], out=best)
+        return best
 
     def _draw(self, network: Denoiser, progress: Progress) -> NDArray[np.uint8]:
         pipeline = build_pipeline(network, self.config, self.train.acquisition_shares())
@@ -105,19 +118,17 @@ class Looker:
         (self.folder / f"{seen:09d}.jpg").write_bytes(jpeg_bytes(contact_sheet(rows)))
 
 
-def _verdict(loss: float, copied: bool, done: Progressed, patience: int) -> str:
+def _verdict(loss: float, copied: bool, done: Progressed, patience: int) -> tuple[str, Progressed]:
+    looked = replace(done, looked_at=done.images)
     if copied:
-        done.stopped = "learnt_by_heart"
-        return done.stopped
-    done.last_good_step = done.step
+        return "learnt_by_heart", replace(looked, stopped="learnt_by_heart")
+    looked = replace(looked, last_good_step=done.step)
     if loss < done.best_held_out * (1 - _GAIN):
-        done.best_held_out, done.looks_without_gain = loss, 0
-        return "gaining"
-    done.looks_without_gain += 1
-    if done.looks_without_gain >= patience:
-        done.stopped = "no_gain"
-        return done.stopped
-    return "no_gain_yet"
+        return "gaining", replace(looked, best_held_out=loss, looks_without_gain=0)
+    without = done.looks_without_gain + 1
+    if without >= patience:
+        return "no_gain", replace(looked, looks_without_gain=without, stopped="no_gain")
+    return "no_gain_yet", replace(looked, looks_without_gain=without)
 
 
 @torch.no_grad()
@@ -126,8 +137,8 @@ def held_out_loss(network: Denoiser, cells: TrainingPixels, config: TrainConfig)
     device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(0)
     losses = []
-    for start in range(0, min(len(cells.images), _HELD_OUT_CELLS), _BLOCK):
-        rows = slice(start, min(start + _BLOCK, _HELD_OUT_CELLS))
+    for start in range(0, min(len(cells.images), HELD_OUT_CELLS), _BLOCK):
+        rows = slice(start, min(start + _BLOCK, HELD_OUT_CELLS))
         pixels = torch.from_numpy(np.array(cells.images[rows])).permute(0, 3, 1, 2)
         clean = pixel_unshuffle(pixels.float() / 127.5 - 1, config.patch)
         noise = torch.randn(clean.shape, generator=generator)
@@ -142,4 +153,4 @@ def held_out_loss(network: Denoiser, cells: TrainingPixels, config: TrainConfig)
             output = network(scaled, network_noise(sigma), labels, untold)
             target = network_target(clean, noisy, sigma, config.sigma_data)
             losses.append(float((output.float() - target).square().mean()) * len(clean))
-    return sum(losses) / (min(len(cells.images), _HELD_OUT_CELLS) * len(_SIGMAS))
+    return sum(losses) / (min(len(cells.images), HELD_OUT_CELLS) * len(_SIGMAS))

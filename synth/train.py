@@ -11,20 +11,22 @@ import torch
 
 from curation.codec import common_codec
 from curation.corpus import Corpus, load_corpus
-from curation.output import partial_path, whole_directory
 from curation.progress import Progress, silent
 
 from .choose_average import choose_average
 from .chosen_average import ChosenAverage
 from .config import TrainConfig
-from .denoiser import Denoiser, best_device
+from .denoiser import Denoiser
 from .generator import Generator, build_pipeline, load_generator, save_generator
 from .look import Looker
-from .training_pixels import TrainingPixels, held_out_pixels, prepare_pixels
-from .training_run import TrainingRun
+from .processes import Ranks, device_of, ranks_of_run, shared_directory, wait_for
+from .training_pixels import PREPARED_LAST, TrainingPixels, held_out_pixels, prepare_pixels
+from .training_processes import check_trackers, training_processes
+from .training_run import TrainingRun, own_part
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from accelerate.tracking import GeneralTracker
 
 _HELD_OUT_CELLS = 1_024
 _LEFT_BEHIND = (
@@ -39,58 +41,50 @@ def train(
     *,
     inception: Path | None = None,
     stop_after_minutes: float | None = None,
-    trackers: Sequence[str] = (),
+    trackers: Sequence[str | GeneralTracker] = (),
     progress: Progress = silent,
 ) -> Generator:
     """Train a generator on the training split of a corpus, and on nothing else of it.
 
     An interrupted run leaves a checkpoint beside `out`; the same call goes on from there. Under
-    `accelerate launch` each process trains on its part of every batch. `trackers` are names that
-    accelerate knows ("tensorboard", "trackio"); their logs go into `out`/logs.
+    `accelerate launch` or `torchrun` each process trains on its part of every batch. `trackers`
+    are names out of `TRACKERS`, or trackers of accelerate; logs go into `out`/logs.
 
     Raises: CorpusError, OutputExistsError, TrainingPaused (after `stop_after_minutes`),
-    GeneratorError (no rows, the loss is not finite, or the memory does not suffice).
+    GeneratorError (no rows, the loss is not finite, the memory does not suffice, a tracker's
+    package is missing, or another process of the run failed).
     """
+    ranks = ranks_of_run()
+    own_part(config.batch, ranks.rank, ranks.count)  # refuses a batch that cannot be shared
+    check_trackers(trackers)
     corpus = corpus if isinstance(corpus, Corpus) else load_corpus(corpus)
-    accelerator = _accelerator(out, trackers)
-    if not accelerator.is_main_process:
-        _follow(corpus, out, config, accelerator, stop_after_minutes)
-        return load_generator(out)
     job = {
         "stage": "train",
         "corpus": corpus.fingerprint,
         "config": config.model_dump(mode="json"),
     }
-    with whole_directory(out, job) as partial:
-        pixels = prepare_pixels(
-            corpus, config.view(), partial, progress, acquisitions=config.acquisitions
-        )
+    with shared_directory(out, job, ranks) as partial:
+        pixels = _pixels(corpus, config, partial, ranks, out, progress)
         held_out = held_out_pixels(corpus, config.view(), _HELD_OUT_CELLS)
-        if trackers:
-            accelerator.init_trackers("logs")
-        accelerator.wait_for_everyone()
-        run = _run(pixels, held_out, config, partial, accelerator)
-        run.go(progress, stop_after_minutes)
-        accelerator.end_training()
-        network, chosen = choose_average(
-            run.averages, pixels, held_out, config, last_step=_last_step(run), inception=inception,
-            progress=progress,
-        )  # fmt: skip
-        _save(partial, corpus, config, run, pixels, network, chosen)
-    accelerator.wait_for_everyone()
-    return load_generator(out)
+        with training_processes(partial, trackers, ranks) as accelerator:
+            run = _run(pixels, held_out, config, partial, accelerator)
+            run.go(progress if ranks.first else silent, stop_after_minutes)
+        if ranks.first:
+            network, chosen = choose_average(
+                run.averages, pixels, held_out, config, last_step=_last_step(run),
+                inception=inception, progress=progress,
+            )  # fmt: skip
+            _save(partial, corpus, config, run, pixels, network, chosen)
+    return load_generator(out, device=device_of(ranks))
 
 
-def _accelerator(out: Path, trackers: Sequence[str]) -> Accelerator:
-    from accelerate import Accelerator
-
-    # Its own mixed precision stays off: the loss says itself what is computed in bfloat16.
-    return Accelerator(
-        mixed_precision="no",
-        cpu=best_device().type == "cpu",
-        log_with=list(trackers) or None,
-        project_dir=partial_path(out) / "logs" if trackers else None,
-    )
+def _pixels(
+    corpus: Corpus, config: TrainConfig, folder: Path, ranks: Ranks, out: Path, progress: Progress
+) -> TrainingPixels:
+    if not ranks.first:
+        # The first process decodes for all of them, which may take longer than a barrier waits.
+        wait_for((folder / PREPARED_LAST).is_file, out, rank=0)
+    return prepare_pixels(corpus, config.view(), folder, progress, acquisitions=config.acquisitions)
 
 
 def _run(
@@ -110,26 +104,15 @@ def _run(
     return run
 
 
-def _follow(
-    corpus: Corpus,
-    out: Path,
-    config: TrainConfig,
-    accelerator: Accelerator,
-    stop_after_minutes: float | None,
-) -> None:
-    """Train as one of the other processes, in the folder that the first one made ready."""
-    accelerator.wait_for_everyone()
-    partial = partial_path(out)
-    pixels = prepare_pixels(corpus, config.view(), partial, silent)
-    held_out = held_out_pixels(corpus, config.view(), _HELD_OUT_CELLS)
-    run = _run(pixels, held_out, config, partial, accelerator)
-    run.go(silent, stop_after_minutes)
-    accelerator.wait_for_everyone()
-
-
 def _last_step(run: TrainingRun) -> int | None:
     """Return where the averages end: before it learnt by heart, if it did."""
     return (run.done.last_good_step or None) if run.done.stopped == "learnt_by_heart" else None
+
+
+def _stopped(run: TrainingRun, config: TrainConfig) -> str:
+    if run.done.stopped:
+        return run.done.stopped
+    return "at its end" if run.done.images >= config.images else "after its minutes"
 
 
 def _save(
@@ -153,7 +136,7 @@ def _save(
         images_seen=run.done.images,
         seconds=run.done.seconds,
         final_loss=run.done.loss,
-        stopped=run.done.stopped or "at its end",
+        stopped=_stopped(run, config),
         average=chosen,
     )
     for name in _LEFT_BEHIND:

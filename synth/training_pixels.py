@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from curation.corpus import Corpus
 from curation.errors import GeneratorError
 from curation.glance import Glances
 from curation.manifest import View
+from curation.output import write_whole
 from curation.pixels import Pixels, decode_rgb
 from curation.progress import Progress
 from curation.tiles import TILE_PX, shrink
@@ -26,6 +28,9 @@ from curation.vocabulary import LABELS
 from .augment_jitter import draw_jitter, jittered
 from .config import TrainConfig
 from .view import apply_view
+
+PREPARED_LAST = "acquisitions.npy"
+"""The file of `prepare_pixels` whose presence means that all of them are there."""
 
 _GLANCES = 1_024
 _ON_DEVICE_SHARE = 0.3
@@ -86,10 +91,12 @@ def prepare_pixels(
         raise GeneratorError(
             f"{corpus.path} holds synthetic cells; a generator learns from real ones"
         )
-    path, ids_path = folder / "pixels.npy", folder / "acquisitions.npy"
+    path, ids_path = folder / "pixels.npy", folder / PREPARED_LAST
     if not (path.exists() and ids_path.exists()):
         ids = _decode(corpus, len(table), view, path, progress, acquisitions)
-        np.save(ids_path, ids)
+        encoded = io.BytesIO()
+        np.save(encoded, ids)
+        write_whole(ids_path, encoded.getvalue())
     ids = np.load(ids_path)
     return TrainingPixels(
         np.load(path, mmap_mode="r"),

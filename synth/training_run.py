@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,25 +100,41 @@ class TrainingRun:
         started = saved - before
         self.network.train()
         try:
-            while self._share_done() < 1 and not self.done.stopped:
-                if self.done.losses and self.done.step % _LOG_STEPS == 0:
-                    self._note(progress)
+            # What is due after a step is done before the next: a resumed run does it then.
+            while self._go_on(progress):
+                if stop_after_minutes and self.done.seconds - before > 60 * stop_after_minutes:
+                    self._pause()
                 self.step()
                 self.done.seconds = self._seconds(started)
-                self._keep(progress)
                 if time.monotonic() - saved > _CHECKPOINT_SECONDS:
                     self._save()
                     saved = time.monotonic()
-                if stop_after_minutes and self.done.seconds - before > 60 * stop_after_minutes:
-                    self._pause()
+            self._note(progress)
+            self._snapshot()
         except KeyboardInterrupt:
             # Half a step is not worth keeping: the run goes on from the checkpoint before it.
             if self._whole:
                 self._save()
             raise
-        self._note(progress)
-        self._snapshot()
         self._save()
+
+    def _go_on(self, progress: Progress) -> bool:
+        """Note, keep and look at what is due after the last step; returns whether another comes."""
+        if self.done.losses and self.done.step % _LOG_STEPS == 0 and self._share_done() < 1:
+            self._note(progress)
+        if self._share_done() * self.config.snapshots >= self.done.snapshots + 1:
+            self._snapshot()
+            self.done.snapshots += 1
+        if self._look_due():
+            self._look(progress)
+        return self._share_done() < 1 and not self.done.stopped
+
+    @contextmanager
+    def _in_one_piece(self) -> Iterator[None]:
+        """Mark what must not be checkpointed half done."""
+        self._whole = False
+        yield
+        self._whole = True
 
     def _seconds(self, started: float) -> float:
         mine = time.monotonic() - started
@@ -129,12 +145,13 @@ class TrainingRun:
         return float(self.accelerator.reduce(told, "mean"))
 
     def _pause(self) -> None:
-        if self._share_done() >= 1:
-            return
         self._save()
+        share = self._share_done()
         raise TrainingPaused(
-            f"paused after {self.done.images} images, {self._share_done():.0%} of the training. "
-            "Next: the same command goes on from here"
+            f"paused after {self.done.images} images, {share:.0%} of the training. "
+            "Next: the same command goes on from here",
+            images=self.done.images,
+            share=share,
         )
 
     def _share_done(self) -> float:
@@ -154,32 +171,40 @@ class TrainingRun:
         return config.learning_rate * warm * max(fall, 0.01)
 
     def step(self) -> None:
-        """Train on one batch."""
-        step, config = self.done.step, self.config
+        """Train on one batch.
+
+        Raises: GeneratorError where a number is not finite or the memory does not suffice.
+        """
         try:
-            loss = self._loss(step)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            self._step()
         except torch.OutOfMemoryError as error:
-            raise GeneratorError(
-                f"the device's memory does not hold {config.batch} images of {config.side} px a "
-                f"step with preset {config.preset!r}. Next: give --batch {config.batch // 2}, or "
-                "a smaller preset"
-            ) from error
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_clip)
+            raise self._too_large() from error
+
+    def _step(self) -> None:
+        loss = self._loss(self.done.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
         # Before the weights change: what is checkpointed was never touched by a bad step.
         value = float(self.accelerator.reduce(loss.detach(), "mean"))
         self._refuse_infinite("loss", value)
         self._refuse_infinite("gradient", float(norm))
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        self._whole = False
-        self.optimizer.step()
-        self.done.step += 1
-        self.done.images += config.batch
-        self.averages.update(self.network, self.done.step)
-        self.done.losses.append(value)
-        self._whole = True
+        with self._in_one_piece():
+            self.optimizer.step()
+            self.done.step += 1
+            self.done.images += self.config.batch
+            self.averages.update(self.network, self.done.step)
+            self.done.losses.append(value)
+
+    def _too_large(self) -> GeneratorError:
+        config = self.config
+        fewer = f"--batch {config.batch // 2}, or " if config.batch > 1 else ""
+        return GeneratorError(
+            f"the device's memory does not hold {config.batch} images of {config.side} px a "
+            f"step with preset {config.preset!r}. Next: give {fewer}a smaller preset"
+        )
 
     def _loss(self, step: int) -> Tensor:
         batch = self.source.draw(step, self.part)
@@ -199,27 +224,30 @@ class TrainingRun:
         if math.isfinite(value):
             return
         kept = f"the checkpoint beside --out is kept ({self.checkpoint.parent.name})"
+        if not self.checkpoint.is_file():
+            kept = "there is no checkpoint yet"
         raise GeneratorError(
             f"the {what} is {value} after {self.done.images} images (step {self.done.step}); "
-            f"no generator was written, and {kept}. Next: lower the learning rate"
+            f"no generator was written; {kept}. Next: lower the learning rate"
         )
 
-    def _keep(self, progress: Progress) -> None:
-        """Take a snapshot of the averages and a look at what they draw, where these are due."""
-        if self._share_done() * self.config.snapshots >= self.done.snapshots + 1:
-            self.done.snapshots += 1
-            self._snapshot()
-        every = self.config.look_images
-        before = self.done.images - self.config.batch
-        if self.looker is None or self.done.images // every == before // every:
-            return
-        if self.is_main:
-            self.network.eval()
-            look = self.looker.look(self.network, self.averages.tracked[0], self.done, progress)
-            self.network.train()
-            # Where it ends if the next look finds that it learns by heart.
-            self._snapshot()
-            self._write({"images": self.done.images, "look": look})
+    def _look_due(self) -> bool:
+        images, every = self.done.images, self.config.look_images
+        if self.looker is None or images == self.done.looked_at:
+            return False
+        return images // every > (images - self.config.batch) // every
+
+    def _look(self, progress: Progress) -> None:
+        """Look at what the average draws; all processes are told what was found."""
+        if self.is_main and self.looker is not None:
+            look, looked = self.looker.look(self.averages.tracked[0], self.done, progress)
+            if looked.last_good_step == looked.step:
+                self.averages.keep_good(looked.step)
+            with self._in_one_piece():
+                self._write({"images": self.done.images, "look": look})
+                self.done = looked
+            shown = {name: value for name, value in look.items() if name != "verdict"}
+            self.accelerator.log(shown, step=self.done.images)
         if self.accelerator.num_processes > 1:
             from accelerate.utils import broadcast_object_list
 
@@ -233,15 +261,16 @@ class TrainingRun:
 
     def _note(self, progress: Progress) -> None:
         if self.done.losses:
-            self.done.loss = float(np.mean(self.done.losses))
-            self.done.losses.clear()
-            line: dict[str, object] = {
-                "images": self.done.images,
-                "seconds": round(self.done.seconds, 1),
-                "loss": round(self.done.loss, 5),
-            }
-            if self.is_main:
-                self._write(line)
+            with self._in_one_piece():
+                self.done.loss = float(np.mean(self.done.losses))
+                self.done.losses.clear()
+                line: dict[str, object] = {
+                    "images": self.done.images,
+                    "seconds": round(self.done.seconds, 1),
+                    "loss": round(self.done.loss, 5),
+                }
+                if self.is_main:
+                    self._write(line)
             self.accelerator.log({"loss": self.done.loss}, step=self.done.images)
         share = min(self._share_done(), 1.0)
         total = round(self.done.images / share) if share else self.config.images
