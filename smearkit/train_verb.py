@@ -118,7 +118,8 @@ def train(
     except TrainingPaused as pause:
         if first:
             say(str(pause))
-            show_result(_paused(pause), [], as_json=as_json)
+            if as_json:
+                show_result(_paused(pause), [], as_json=True)
         return
     if first:
         show_result(_result(out, made.info), _lines(out, made.info), as_json=as_json)

@@ -171,7 +171,10 @@ def test_train(made: Made, tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert result.stderr == "", "without a terminal there is no progress"
     found = json.loads(result.stdout)
-    assert set(found) == {"generator", "images_seen", "seconds", "final_loss"}
+    assert set(found) == {
+        "generator", "fingerprint", "images_seen", "seconds", "final_loss", "stopped", "average",
+        "paused",
+    }  # fmt: skip
     assert found["images_seen"] == 16
 
 
