@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .stain import is_corners, thumb_fill, without_fill
+from .stain import thumb_fill, without_fill
 from .thumbs import THUMB_PX
 
 Thumb = NDArray[np.uint8]
@@ -23,7 +23,6 @@ _MIN_DETAIL_CONTRAST = 1.2  # grey levels: blurred platelets have about 1, other
 _MIN_CONTRAST = 4.0  # grey levels: two empty backgrounds are no copies
 _FEWEST_PIXELS = 64
 _DETAIL_PX = 0.8, 3.0  # sigmas of the two Gaussians whose difference is detail
-_LEAST_WEIGHT = 1e-3  # of the Gaussian; deep in filling nothing is looked at
 _STEPS, _PRECISION = 20, 1e-4
 _MOST_STRETCH = 1.1  # of one axis against the other: no copy of a cell is stretched more
 _RIM_SHARE, _RIM_LEVELS, _FOREGROUND_LEVELS = 0.6, 1, 6
@@ -74,20 +73,11 @@ def _seen(
 
 def _detail(thumb: Thumb, filled: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return a thumb without noise and without what is smooth; filling is NaN."""
-    fine, coarse = (_blurred(thumb, filled, sigma) for sigma in _DETAIL_PX)
-    return _seen(fine - coarse, filled)
-
-
-def _blurred(thumb: Thumb, filled: NDArray[np.bool_], sigma: float) -> NDArray[np.float32]:
-    """Return a thumb blurred by a Gaussian; filled corners have no part in it."""
     import cv2
 
-    if not is_corners(filled):
-        whole = without_fill(thumb, filled).astype(np.float32)
-        return cast("NDArray[np.float32]", cv2.GaussianBlur(whole, (0, 0), sigma))
-    seen = (~filled).astype(np.float32)
-    total, weight = (cv2.GaussianBlur(one, (0, 0), sigma) for one in (thumb * seen, seen))
-    return cast("NDArray[np.float32]", total / np.maximum(weight, _LEAST_WEIGHT))
+    whole = without_fill(thumb, filled).astype(np.float32)
+    fine, coarse = (cv2.GaussianBlur(whole, (0, 0), sigma) for sigma in _DETAIL_PX)
+    return _seen(fine - coarse, filled)
 
 
 def _refined(
