@@ -11,12 +11,17 @@ from pathlib import Path
 from cards.release import Release, read_release, release
 from curation.corpus import Corpus, load_corpus
 from curation.curate import CurateConfig, curate
-from curation.output import partial_path
+from curation.output import partial_path, write_whole
+from curation.pixels import Pixels
+from curation.vocabulary import LABELS
 from synth.config import SampleConfig, TrainConfig, preset
+from synth.contact_sheet import contact_sheet, jpeg_bytes, readable
 from synth.evaluate import EvaluateConfig
+from synth.generator import load_generator
 from synth.measure.measurement import MEASUREMENTS_NAME, REPORT_NAME
-from synth.plan import balance_plan
-from synth.sample import sample
+from synth.packaged.folder import PRETRAINED, has_pretrained
+from synth.plan import balance_plan, planned_cells
+from synth.sample import draw_cells, sample
 from synth.train import train
 
 from .console import progress_bars
@@ -24,6 +29,8 @@ from .demo_export import write_demo_export
 from .evaluation import evaluate
 
 _PICTURE = "figures/real_over_synthetic.jpg"
+# Of the packaged generator, in seconds: a taste, not a sample.
+_SHEET_CELLS, _SHEET_STEPS = 4, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +68,27 @@ class DemoResult:
     synthetic: str
     report: str
     picture: str
+    pretrained: str | None
     seconds: float
 
-    def as_dict(self) -> dict[str, str | float]:
+    def as_dict(self) -> dict[str, str | float | None]:
         """Return the result as JSON values."""
         return asdict(self)
 
     def lines(self) -> list[str]:
         """Return the result for a person."""
+        drawn = (
+            []
+            if self.pretrained is None
+            else [f"  cells of the packaged generator {self.pretrained}"]
+        )
         return [
             f"done in {self.seconds:.0f} s",
             f"  real cells, as a dataset       {self.real}",
             f"  synthetic cells, as a dataset  {self.synthetic}",
             f"  report                         {self.report}",
             f"  real next to synthetic         {self.picture}",
+            *drawn,
         ]
 
 
@@ -93,11 +107,13 @@ def run_demo(
     made = _train_and_sample(corpus, out, scale, say)
     report = _evaluate(corpus, made, out / "report", scale, inception, say)
     done = _release(corpus, made, report, out / "release", say)
+    sheet = _pretrained_sheet(out / "pretrained.jpg")
     return DemoResult(
         real=str(done.real),
         synthetic=str(done.synthetic),
         report=str(report / REPORT_NAME),
         picture=str(report / _PICTURE),
+        pretrained=None if sheet is None else str(sheet),
         seconds=round(time.monotonic() - started, 1),
     )
 
@@ -183,3 +199,19 @@ def _release(
     states = ", ".join(f"{gate.name} {gate.state}" for gate in done.info.gates)
     say(f"6/6  released 1.0.0: {states}")
     return done
+
+
+def _pretrained_sheet(file: Path) -> Path | None:
+    """Draw a few cells of each class with the packaged generator; None where there is none."""
+    if not has_pretrained():
+        return None
+    if not file.exists():
+        generator = load_generator(PRETRAINED)
+        classes = [label for label in LABELS if generator.info.trained_on.get(label)]
+        cells = planned_cells(dict.fromkeys(classes, _SHEET_CELLS), 0)
+        rows: dict[str, list[Pixels]] = {label: [] for label in classes}
+        for cell, pixels in draw_cells(generator, cells, SampleConfig(steps=_SHEET_STEPS)):
+            rows[cell.label].append(pixels)
+        sheet = contact_sheet([(readable(label), images) for label, images in rows.items()])
+        write_whole(file, jpeg_bytes(sheet))
+    return file

@@ -30,8 +30,13 @@ def add_sample_verb(app: typer.Typer) -> None:
 
 @verb
 def sample(
-    generator: Annotated[Path, typer.Argument(help="A generator folder.")],
     out: Out,
+    generator: Annotated[
+        Path | None, typer.Argument(help="A generator folder; none with --pretrained.")
+    ] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Draw with the generator of the package.")
+    ] = False,
     balance: Annotated[
         Path | None, typer.Option(help="Corpus whose training split is filled up.")
     ] = None,
@@ -95,6 +100,7 @@ def sample(
     from synth.sample_checks import check_sampling
 
     _check_flags(balance, target, match, classes, count, select, no_select)
+    folder = _folder(generator, pretrained)
     flags = {
         "steps": steps, "guidance": guidance, "guidance_interval": guidance_interval,
         "acquisition": acquisition, "batch": batch, "seed": seed,
@@ -105,8 +111,8 @@ def sample(
     filled = None if balance is None else load_corpus(balance)
     selecting = filled if select is None else load_corpus(select)
     selecting = None if no_select else selecting
-    planned = _planned(read_info(generator), filled, target, match, classes, count, cap)
-    loaded = load_generator(generator, device=device_of(ranks))
+    planned = _planned(read_info(folder), filled, target, match, classes, count, cap)
+    loaded = load_generator(folder, device=device_of(ranks))
     guiding = None if guide is None else load_guide(loaded, guide)
     check_sampling(loaded, config, guiding, selecting)
     expected = None
@@ -181,6 +187,18 @@ def _check_flags(
         raise typer.BadParameter("give either --target or --match")
     if select is not None and no_select:
         raise typer.BadParameter("give either --select or --no-select")
+
+
+def _folder(generator: Path | None, pretrained: bool) -> Path:
+    from synth.packaged.folder import pretrained_folder
+
+    if generator is None:
+        if not pretrained:
+            raise typer.BadParameter("give a GENERATOR folder, or --pretrained")
+        return pretrained_folder()
+    if pretrained:
+        raise typer.BadParameter("give either a GENERATOR folder or --pretrained")
+    return generator
 
 
 def _planned(

@@ -49,7 +49,8 @@ VERBS = {
     "sample": {
         "--out", "-o", "--balance", "--target", "--match", "--class", "-n", "--cap", "--select",
         "--no-select", "--keep-drawing", "--dry-run", "--guide", "--config", "--steps",
-        "--guidance", "--guidance-interval", "--acquisition", "--batch", "--seed", "--json",
+        "--guidance", "--guidance-interval", "--acquisition", "--batch", "--seed", "--pretrained",
+        "--json",
     },
     "evaluate": {
         "--real", "--synthetic", "--out", "-o", "--inception", "--download-inception", "--config",
@@ -388,6 +389,8 @@ def test_pairs() -> None:
         ["curate", "x"],
         ["train", "x", "--out", "y", "--images", "many"],
         ["train", "x", "--out", "y", "--images", "0"],
+        ["sample", "--out", "y", "-n", "3"],
+        ["sample", "g", "--pretrained", "--out", "y", "-n", "3"],
         ["sample", "g", "--out", "y"],
         ["sample", "g", "--out", "y", "--balance", "c", "-n", "3"],
         ["sample", "g", "--out", "y", "--balance", "c", "--class", "BA"],
