@@ -33,7 +33,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     ),
     "grey": ("curation.deidentify.text.find:grey",),
     "turned id": ("curation.closeup:turned_id",),
-    "tile": ("curation.glance:shrink",),
+    "tile": ("curation.closeup:channels", "curation.glance:shrink"),
     "focus and blocks": ("curation.closeup:fine_detail",),
     "signature": ("curation.measures:sign",),
     "checks": ("curation.measures:check_scores",),
