@@ -15,6 +15,8 @@ import smearkit
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("smearkit", "curation", "synth", "cards")
+PRETRAINED = "synth/packaged/pbc-64/"
+LIMIT_BYTES = 16_000_000
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -81,6 +83,11 @@ def test_the_wheel(tmp_path: Path) -> None:
         names = archive.namelist()
         metadata = next(name for name in names if name.endswith("/METADATA"))
         text = archive.read(metadata).decode()
+        packaged = {
+            entry.filename.removeprefix(PRETRAINED): entry.file_size
+            for entry in archive.infolist()
+            if entry.filename.startswith(PRETRAINED)
+        }
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
     inside = {
         path.relative_to(ROOT).as_posix()
@@ -91,4 +98,27 @@ def test_the_wheel(tmp_path: Path) -> None:
     assert inside <= set(names)
     assert any(name.endswith(".j2") for name in inside)
     assert {f"curation/dedupe/{name}" for name in ("model.npz", "rates.json")} <= set(names)
+    assert {f"synth/packaged/{name}" for name in ("card.md.j2", "license.j2")} <= set(names)
     assert "Classifier: Private :: Do Not Upload" in text
+    # The generator that comes along: whole or not at all, no code, and of a size to come along.
+    assert sum(packaged.values()) <= LIMIT_BYTES
+    assert not packaged or {
+        "generator.json", "model_index.json", "unet/config.json", "conditioner/config.json",
+        "scheduler/scheduler_config.json", "training_ids.txt.gz", "training_codes.npy",
+        "README.md", "LICENSE",
+    } <= packaged.keys()  # fmt: skip
+    assert {Path(name).suffix for name in packaged} <= {
+        ".json",
+        ".safetensors",
+        ".gz",
+        ".npy",
+        ".md",
+        "",
+    }
+
+
+def test_the_pretrained_generator_fits_into_the_package() -> None:
+    folder = ROOT / PRETRAINED
+    if not folder.is_dir():
+        pytest.skip("this checkout has no pretrained generator")
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= LIMIT_BYTES
