@@ -6,9 +6,9 @@
     sample   against the bare network's forward passes
 
 Stage and baseline alternate, and the best of the rounds counts: other load on the machine slows
-both. `privacy` is judged by processor time, which such load changes less; loading the models that
-read text, once per process and only where a crop needs them, is printed beside it. Prints a table,
-or one JSON object with --json.
+both. `privacy`, and `train` on a CPU, are judged by processor time, which such load changes less.
+Loading the models that read text, once per process and only where a crop needs them, is printed
+beside `privacy`. Prints a table, or one JSON object with --json.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ from curation.progress import silent
 from curation.sources.image_files import image_files
 from smearkit.demo_export import write_demo_export
 from synth.config import SampleConfig, preset
-from synth.denoiser import autocast_dtype, best_device, build_denoiser
+from synth.denoiser import autocast_dtype, best_device, build_denoiser, placed
 from synth.generator import load_generator
 from synth.plan import planned_cells
 from synth.sample import draw_cells
-from synth.train import TrainingRun, train
+from synth.train import train
 from synth.training_pixels import prepare_pixels
+from synth.training_run import TrainingRun
 
 ALLOWED_OVERHEAD = 0.15
 PRIVACY_OVERHEAD = 0.25
@@ -55,14 +56,17 @@ def main() -> None:
     parser.add_argument("--source", type=Path, help="folder of JPEG class folders; default: drawn")
     parser.add_argument("--preset", default="cpu-64", help="network of train and sample")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["privacy"], help="nothing else")
+    parser.add_argument("--only", choices=["privacy", "train"], help="nothing else")
     parser.add_argument("--json", action="store_true", dest="as_json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = options.source or write_demo_export(folder / "export").folder
-        if options.only:
+        if options.only == "privacy":
             results = [bench_privacy(source, folder, options.rounds)]
+        elif options.only == "train":
+            curate([source], folder / "corpus-0", vault=folder / "vault")
+            results = [bench_train(folder, options.preset, options.rounds)]
         else:
             results = [
                 bench_curate(source, folder, options.rounds),
@@ -157,13 +161,19 @@ def _as_it_is(data: bytes, limits: Limits, *, reencode: bool = False) -> Release
 
 
 def bench_train(folder: Path, preset_name: str, rounds: int) -> dict[str, Any]:
-    """Compare training steps with the bare network's forward and backward passes."""
+    """Compare training steps with the bare network's forward and backward passes, by CPU time."""
+    from accelerate import Accelerator
+
     config = preset(preset_name)
     work = folder / "train"
     work.mkdir()
-    pixels = prepare_pixels(load_corpus(folder / "corpus-0"), config.view(), work, silent)
-    training = TrainingRun(pixels, config, work)
-    network = build_denoiser(config).to(best_device(), memory_format=torch.channels_last).train()
+    pixels = prepare_pixels(
+        load_corpus(folder / "corpus-0"), config.view(), work, silent,
+        acquisitions=config.acquisitions,
+    )  # fmt: skip
+    training = TrainingRun(pixels, config, work, Accelerator(cpu=best_device().type == "cpu"))
+    training.network.train()
+    network = placed(build_denoiser(config, pixels.acquisitions), best_device()).train()
     side, channels = config.side // config.patch, 3 * config.patch**2
     images = torch.randn(config.batch, channels, side, side, device=best_device())
     images = images.contiguous(memory_format=torch.channels_last)
@@ -175,7 +185,7 @@ def bench_train(folder: Path, preset_name: str, rounds: int) -> dict[str, Any]:
         for _ in range(steps):
             network.zero_grad(set_to_none=True)
             with _autocast():
-                loss = network(images, noise, ids, return_dict=False)[0].square().mean()
+                loss = network(images, noise, ids, ids).square().mean()
             loss.backward()
 
     def run() -> None:
@@ -185,7 +195,11 @@ def bench_train(folder: Path, preset_name: str, rounds: int) -> dict[str, Any]:
     run()
     bare()
     count = steps * config.batch
-    return compare("train", "bare network, forward and backward", count, run, bare, rounds)
+    # On an accelerator, processor time says nothing.
+    clock = time.process_time if best_device().type == "cpu" else time.perf_counter
+    return compare(
+        "train", "bare network, forward and backward", count, run, bare, rounds, clock=clock
+    )
 
 
 def bench_sample(folder: Path, preset_name: str, rounds: int) -> dict[str, Any]:
@@ -196,7 +210,8 @@ def bench_sample(folder: Path, preset_name: str, rounds: int) -> dict[str, Any]:
     config = SampleConfig(steps=6, batch=16)
     label = next(iter(generator.info.trained_on))
     cells = planned_cells({label: config.batch}, 0)
-    unet, info = generator.pipeline.unet, generator.info.config
+    unet, conditioner = generator.pipeline.unet, generator.pipeline.conditioner
+    info = generator.info.config
     side, channels = info.side // info.patch, 3 * info.patch**2
     # Guidance asks the network twice per image and step; the bare passes do as much.
     images = torch.randn(2 * config.batch, channels, side, side, device=best_device())
@@ -212,7 +227,7 @@ def bench_sample(folder: Path, preset_name: str, rounds: int) -> dict[str, Any]:
     def bare() -> None:
         for _ in range(config.steps):
             with _autocast():
-                unet(images, torch.zeros((), device=best_device()), ids)
+                unet(images, torch.zeros((), device=best_device()), conditioner(ids, ids))
 
     run()
     bare()

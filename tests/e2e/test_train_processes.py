@@ -81,8 +81,11 @@ def test_two_processes_train_what_one_does(corpus: Path, tmp_path: Path) -> None
     assert shared["images_seen"] == alone["images_seen"] == 48
     assert shared["final_loss"] == pytest.approx(alone["final_loss"], rel=1e-5)
     ours, theirs = weights(one), weights(two)
-    for name, value in ours.items():
-        torch.testing.assert_close(theirs[name], value, rtol=1e-3, atol=1e-5)
+    # In float32 they differ by rounding, about 1e-5; another batch or noise makes them differ by
+    # 7e-3 after these few steps.
+    names = sorted(ours)
+    first, second = (torch.cat([w[name].flatten() for name in names]) for w in (ours, theirs))
+    assert float((second - first).norm()) < 1e-4 * float(first.norm())
     logs = [(folder / "training.jsonl").read_text().splitlines() for folder in (one, two)]
     assert [json.loads(line)["images"] for line in logs[0]] == [
         json.loads(line)["images"] for line in logs[1]
