@@ -46,7 +46,7 @@ def die(rank: int, step: int) -> None:
 
 if __name__ == "__main__":
     # How a batch is split changes the rounding, which bfloat16 shows and float32 hardly.
-    training_run.autocast_dtype = lambda device: None
+    training_run.autocast_dtype = lambda device: None  # type: ignore[attr-defined]
     fault, *rest = sys.argv[1].split("=")
     if fault in ("--fail", "--die"):
         {"--fail": fail, "--die": die}[fault](*map(int, rest[0].split(",")))
