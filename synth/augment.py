@@ -115,9 +115,8 @@ def match_view(
         "dataset": dataset._fingerprint, "columns": [image_column],
         "view": loaded.info.view.model_dump(), "codec": loaded.info.codec.model_dump(mode="json"),
     }  # fmt: skip
-    # Of a dataset without a name of its own too: it must not come back as a training split.
-    split = "all" if dataset.split is None else str(dataset.split).partition("[")[0]
-    made = _cached(images.rows, dataset.features, job, split=split, cache_dir=cache_dir)
+    made = _cached(images.rows, dataset.features, job, split="cells", cache_dir=cache_dir)
+    # As it was, none included: test cells must not come back as a training split.
     made._split = dataset.split
     return made
 
