@@ -84,29 +84,15 @@ class KeptWork:
             path = self._images / f"{_name(generator, group, config, guide)}.npz"
             if not path.is_file():
                 started = time.process_time()
-                pixels = np.stack([image for _, image in _draw(generator, group, config, guide)])
+                pixels = np.stack(
+                    [image for _, image in draw_cells(generator, group, config, guide)]
+                )
                 self.drawing_s += time.process_time() - started
                 self.drawn += len(pixels)
                 save_arrays(path, images=pixels)
             with np.load(path, allow_pickle=False) as found:
                 parts.append(found["images"])
         return np.concatenate(parts)
-
-
-def _draw(
-    generator: Generator,
-    cells: Sequence[PlannedCell],
-    config: SampleConfig,
-    guide: Generator | None,
-) -> Iterator[tuple[PlannedCell, Pixels]]:
-    if guide is None:
-        return draw_cells(generator, cells, config)
-    images = generator.pipeline.draw(
-        [cell.label for cell in cells], [cell.seed for cell in cells], config.steps,
-        config.guidance, config.guidance_interval,
-        None if config.acquisition == "own" else config.acquisition, guide.pipeline,
-    )  # fmt: skip
-    return zip(cells, images, strict=True)
 
 
 def _name(

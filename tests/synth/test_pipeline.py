@@ -283,6 +283,23 @@ def test_noise_does_not_depend_on_the_batch(made: Made) -> None:
         assert torch.equal(pipeline._noise([seed])[0], together[row])
 
 
+def test_an_image_does_not_depend_on_the_batch(made: Made) -> None:
+    labels, seeds = (DRAWN * 11)[:32], [*SEEDS, *range(100, 129)]
+
+    def drawn(batch: int) -> NDArray[np.int64]:
+        parts = [
+            draw(made.generator, labels[at : at + batch], seeds[at : at + batch], 6)
+            for at in range(0, 32, batch)
+        ]
+        return np.concatenate(parts).astype(int)
+
+    together = drawn(32)
+    for batch in (1, 3):
+        # What `draw` promises; with native bfloat16, too.
+        assert np.abs(drawn(batch) - together).max() <= 1
+    assert np.abs(together[0] - together[3]).max() > 20, "another seed is another image"
+
+
 _NOISE = """
 import sys
 import numpy as np
