@@ -19,6 +19,7 @@ from curation.manifest import Frozen
 from curation.vocabulary import LABELS
 from synth.measure.measurement import Measurements
 from synth.provenance import Marker, fault_of_real, fault_of_synthetic
+from synth.signing import split_signature
 
 State = Literal["passed", "failed", "overridden", "warned"]
 
@@ -122,6 +123,8 @@ def marked(candidate: Candidate) -> Gate:
             )
             return Gate(name="marked", state="failed", detail=detail)
     detail = "every synthetic image says that it is synthetic; no real image holds metadata"
+    if candidate.synthetic.manifest.config.get("signer") is not None:
+        detail += "; signatures are there, and were not verified"
     return Gate(name="marked", state="passed", detail=detail)
 
 
@@ -134,12 +137,17 @@ _MARK_NEXT = {
 def _metadata_faults(corpus: Corpus) -> Iterator[str | None]:
     """Yield what is wrong with the metadata of each image, None where nothing is."""
     columns = ["image", "image_id", "origin", "generator", "label", "seed"]
+    signed = corpus.manifest.config.get("signer") is not None
     for batch in corpus.batches(columns):
         for row in batch.to_pylist():
             data = row["image"]["bytes"]
             if row["origin"] == "synthetic":
                 marker = Marker(row["generator"], LABELS[row["label"]], row["seed"])
-                fault = fault_of_synthetic(data, marker)
+                bare, signature = split_signature(data)
+                fault = fault_of_synthetic(bare, marker)
+                if not fault and bool(signature) != signed:
+                    fault = "is signed" if signature else "is not signed"
+                    fault += ", which its corpus does not say"
             else:
                 fault = fault_of_real(data)
             yield fault and f"{row['image_id']} {fault}"

@@ -75,6 +75,12 @@ def sample(
     guide: Annotated[
         Path | None, typer.Option(help="Weaker generator that guidance goes away from.")
     ] = None,
+    sign: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="CERT KEY", help="PEM files; each cell gets a C2PA signature. Extra: c2pa."
+        ),
+    ] = None,
     config_file: ConfigFile = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="1: none; more: clearer classes.")] = None,
@@ -98,6 +104,7 @@ def sample(
     from synth.processes import device_of, ranks_of_run
     from synth.sample import sample as run
     from synth.sample_checks import check_sampling
+    from synth.signing import load_signer
 
     _check_flags(balance, target, match, classes, count, select, no_select)
     folder = _folder(generator, pretrained)
@@ -107,6 +114,7 @@ def sample(
     }  # fmt: skip
     config = resolve(SampleConfig, {}, config_file, flags)
     refuse_existing(out)
+    signer = None if sign is None else load_signer(*sign)
     ranks = ranks_of_run()
     filled = None if balance is None else load_corpus(balance)
     selecting = filled if select is None else load_corpus(select)
@@ -130,7 +138,8 @@ def sample(
     with progress_bars() if ranks.first else nullcontext(silent) as progress:
         made = run(
             loaded, planned.plan, out, config, guide=guiding, select_by=selecting,
-            keep_drawing=keep_drawing, parents=planned.parents, ranks=ranks, progress=progress,
+            keep_drawing=keep_drawing, signer=signer, parents=planned.parents, ranks=ranks,
+            progress=progress,
         )  # fmt: skip
     if ranks.first:
         _show(made, planned.plan, time.monotonic() - started, as_json=as_json)

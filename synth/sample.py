@@ -31,6 +31,7 @@ from .sample_checks import check_sampling
 from .select import fit_selector
 from .select_config import SelectConfig
 from .selection_report import write_selection
+from .signing import ImageSigner
 from .synthetic_row import synthetic_row
 
 PIECE_CELLS = 128
@@ -71,6 +72,7 @@ def sample(
     select_by: Corpus | None = None,
     select_config: SelectConfig | None = None,
     keep_drawing: bool = False,
+    signer: ImageSigner | None = None,
     parents: dict[str, str] | None = None,
     ranks: Ranks | None = None,
     progress: Progress = silent,
@@ -98,6 +100,7 @@ def sample(
         "config": config.model_dump(mode="json"),
         "select": select_by and [select_by.fingerprint, select_config.model_dump(mode="json")],
         "keep_drawing": keep_drawing,
+        "signer": signer and signer.certificate,
         # Another size of pieces makes other pieces.
         "piece_cells": PIECE_CELLS,
     }
@@ -106,8 +109,13 @@ def sample(
         if ranks.first:
             judge = _judge(generator, select_by, select_config, partial, progress)
             reasons = _draw_rounds(drawing, plan, judge, partial, keep_drawing=keep_drawing)
-            said = {"plan": dict(plan), "selected": bool(select_by), "keep_drawing": keep_drawing}
-            _write_corpus(partial, drawing, judge, reasons, parents=parents or {}, said=said)
+            said = {
+                "plan": dict(plan), "selected": bool(select_by), "keep_drawing": keep_drawing,
+                "signer": signer and signer.certificate,
+            }  # fmt: skip
+            _write_corpus(
+                partial, drawing, judge, reasons, signer, parents=parents or {}, said=said
+            )
             # Last: what is interrupted before this need not draw the cells again.
             for name in ("selection", "judged", "pieces"):
                 shutil.rmtree(partial / name, ignore_errors=True)
@@ -221,6 +229,7 @@ def _write_corpus(
     drawing: _Drawing,
     judge: Judge,
     reasons: Sequence[str],
+    signer: ImageSigner | None,
     *,
     parents: Mapping[str, str],
     said: Mapping[str, Any],
@@ -232,7 +241,7 @@ def _write_corpus(
     report = judge.report(pieces, reasons)
     if report is not None:
         write_selection(partial, report)
-    shards = _write_shards(partial, pieces, kept, judge)
+    shards = _write_shards(partial, pieces, kept, judge, signer)
     write_manifest(
         partial,
         kind="synthetic",
@@ -262,7 +271,9 @@ def _kept(pieces: StagedRows, reasons: Sequence[str]) -> tuple[Rows, Counter[str
     return np.array(kept, dtype=np.int64), Counter(reason for reason in reasons if reason)
 
 
-def _write_shards(folder: Path, pieces: StagedRows, kept: Rows, judge: Judge) -> list[Shard]:
+def _write_shards(
+    folder: Path, pieces: StagedRows, kept: Rows, judge: Judge, signer: ImageSigner | None
+) -> list[Shard]:
     images = pieces.columns(["image"])["image"]
     sizes = np.array([len(image["bytes"].as_buffer()) for image in images], dtype=np.int64)[kept]
     parts = split_by_bytes(sizes)
@@ -273,7 +284,17 @@ def _write_shards(folder: Path, pieces: StagedRows, kept: Rows, judge: Judge) ->
         path = shard_name("train", number, len(parts))
         shard = done.get(path)
         if shard is None:
-            table = with_columns(pieces.take(kept[part]), judge.columns(kept[part]))
+            columns = judge.columns(kept[part])
+            table = pieces.take(kept[part])
+            if signer is not None:
+                columns["image"] = _signed(table["image"], signer)
+            table = with_columns(table, columns)
             shard = write_shard(folder, "train", path, table)
         shards.append(shard)
     return shards
+
+
+def _signed(images: pa.ChunkedArray, signer: ImageSigner) -> pa.Array:
+    # Last of all: a signature is another one each time, and pieces are to be the same.
+    rows = [{"bytes": signer.sign(image["bytes"].as_py()), "path": None} for image in images]
+    return pa.array(rows, SCHEMA.field("image").type)

@@ -329,6 +329,7 @@ COMMENT = b"\xff\xfe\x00\x06note"
         (lambda data: data[:2] + COMMENT + data[2:], "does not say in its own metadata"),
         (lambda data: data[:40] + b"x" + data[41:], "says in its metadata another"),
         (lambda data: data + b"more", "holds more than its pixels need"),
+        (lambda data: data[:2] + b"\xff\xeb\x00\x05JP1" + data[2:], "is signed, which its corpus"),
         (lambda data: data[:-40], "is no JPEG that can be vouched for"),
     ],
 )
