@@ -48,7 +48,7 @@ VERBS = {
     },
     "sample": {
         "--out", "-o", "--balance", "--target", "--match", "--class", "-n", "--cap", "--select",
-        "--no-select", "--keep-drawing", "--dry-run", "--guide", "--config", "--steps",
+        "--no-select", "--keep-drawing", "--dry-run", "--guide", "--sign", "--config", "--steps",
         "--guidance", "--guidance-interval", "--acquisition", "--batch", "--seed", "--pretrained",
         "--json",
     },
