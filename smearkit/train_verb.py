@@ -92,6 +92,17 @@ def train(
     inception: Annotated[
         Path | None, typer.Option(help="Folder with the FID network: chooses the average by KID.")
     ] = None,
+    autoencoder: Annotated[
+        str | None,
+        typer.Option(metavar="NAME_OR_PATH", help="AutoencoderKL whose latents are drawn."),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="NAME_OR_PATH", help="Stable Diffusion 1.x that is fine-tuned."),
+    ] = None,
+    lora: Annotated[
+        int | None, typer.Option(min=1, help="Train an adapter of this rank on --base.")
+    ] = None,
     log_to: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="tensorboard or trackio, into OUT/logs. Repeatable."),
@@ -100,6 +111,7 @@ def train(
 ) -> None:
     """Train a generator on a corpus' training split."""
     from synth.processes import ranks_of_run
+    from synth.stable_diffusion import with_lora
     from synth.train import train as run
 
     flags = {
@@ -107,13 +119,15 @@ def train(
         "seed": seed,
     }  # fmt: skip
     config = resolve(TrainConfig, get_preset(preset).model_dump(), config_file, flags)
+    config = with_lora(config, lora)
     # Of several processes, one speaks.
     first = ranks_of_run().first
     try:
         with progress_bars() as progress:
             made = run(
                 corpus, out, config, inception=inception, stop_after_minutes=stop_after,
-                trackers=log_to or (), progress=progress if first else silent,
+                trackers=log_to or (), autoencoder=autoencoder, base=base,
+                progress=progress if first else silent,
             )  # fmt: skip
     except TrainingPaused as pause:
         if first:

@@ -44,8 +44,7 @@ def choose_average(
     """
     weights = _inception(inception) if len(config.ema_tried) > 1 else None
     networks = {
-        width: _network(averages, width, config, train.acquisitions, last_step)
-        for width in config.ema_tried
+        width: _network(averages, width, config, train, last_step) for width in config.ema_tried
     }
     held_out = _known(held_out, train)
     if len(networks) == 1 or len(held_out.images) == 0:
@@ -73,9 +72,11 @@ def choose_average(
 def _known(held_out: TrainingPixels, train: TrainingPixels) -> TrainingPixels:
     """Return the cells of classes that can be drawn."""
     known = np.isin(held_out.class_ids, np.unique(train.class_ids))
+    latents = held_out.latents and held_out.latents.of(known)
     return TrainingPixels(
-        held_out.images[known], held_out.class_ids[known], held_out.acquisition_ids[known]
-    )
+        held_out.images[known], held_out.class_ids[known], held_out.acquisition_ids[known],
+        latents=latents,
+    )  # fmt: skip
 
 
 def _inception(folder: Path | None) -> InceptionWeights | None:
@@ -88,9 +89,13 @@ def _inception(folder: Path | None) -> InceptionWeights | None:
 
 
 def _network(
-    averages: Averages, width: float, config: TrainConfig, acquisitions: int, last_step: int | None
+    averages: Averages,
+    width: float,
+    config: TrainConfig,
+    train: TrainingPixels,
+    last_step: int | None,
 ) -> Denoiser:
-    network = build_denoiser(config, acquisitions)
+    network = build_denoiser(config, train.acquisitions, train.space)
     network.load_state_dict(averages.synthesize(width, last_step))
     return placed(network.eval(), best_device())
 

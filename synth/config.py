@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from curation.errors import GeneratorError
 from curation.manifest import Frozen, View
+
+from .pretrained import WeightsOrigin
+
+
+class LatentConfig(Frozen):
+    """What is told of a generator that draws in the latents of a pretrained autoencoder."""
+
+    scale: Literal["measured", "own"] = Field(
+        description="latents are scaled to sigma_data by channel, or by the autoencoder's factor"
+    )
+    fine_tunes: bool = Field(default=False, description="begins with a Stable Diffusion U-Net")
+    tokens: int = Field(default=8, gt=0, description="tokens that tell that U-Net of a cell")
+    lora: int = Field(default=0, ge=0, description="rank of the adapter trained; 0: all weights")
+    sigma_range: tuple[float, float] | None = Field(
+        default=None, description="noise levels that the U-Net knows"
+    )
+    autoencoder: WeightsOrigin | None = Field(default=None, description="noted by training")
+    base: WeightsOrigin | None = Field(default=None, description="noted by training")
 
 
 class TrainConfig(Frozen):
@@ -70,6 +88,15 @@ class TrainConfig(Frozen):
         default="auto", description="torch.compile; auto: on accelerators"
     )
     seed: int = 0
+    latent: LatentConfig | None = Field(default=None, description="None: it draws pixels")
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A run on pixels that began before there were latents is the same run, and goes on.
+        content: dict[str, Any] = write(self)
+        if self.latent is None:
+            del content["latent"]
+        return content
 
     def view(self) -> View:
         """Return the part of a cell image that is drawn."""
@@ -95,17 +122,35 @@ PRESETS: dict[str, TrainConfig] = {
         images=270_000, batch=32, warmup_images=3_200, dropout=0.05, acquisitions=True,
         look_images=40_000,
     ),
+    # As large as its weights in bfloat16 can be carried: see scripts/gpu/README.md.
     "gpu-64": TrainConfig(
-        preset="gpu-64", side=64, crop=2 / 3, patch=1, channels=(128, 256, 256, 256),
-        layers_per_block=2, images=8_000_000, batch=256, learning_rate=4e-4,
+        preset="gpu-64", side=64, crop=2 / 3, patch=2, channels=(128, 192, 256),
+        images=8_000_000, batch=256, learning_rate=4e-4,
         warmup_images=250_000, dropout=0.2, augment=0.15, acquisitions=True,
         look_images=400_000, look_cells=256, snapshots=24,
     ),
     "gpu-128": TrainConfig(
-        preset="gpu-128", side=128, crop=2 / 3, patch=2, channels=(128, 256, 256, 384),
-        layers_per_block=2, images=8_000_000, batch=256, learning_rate=4e-4,
+        preset="gpu-128", side=128, crop=2 / 3, patch=2, channels=(64, 128, 192, 256),
+        images=8_000_000, batch=256, learning_rate=4e-4,
         warmup_images=250_000, dropout=0.2, augment=0.15, acquisitions=True,
         look_images=400_000, look_cells=256, snapshots=24,
+    ),
+    # Noise levels as in EDM2 (arXiv 2312.02696), table 6. Jitter is off: it would have to be drawn
+    # before encoding.
+    "gpu-256": TrainConfig(
+        preset="gpu-256", side=256, crop=2 / 3, patch=1, channels=(128, 256, 384),
+        layers_per_block=2, images=8_000_000, batch=256, learning_rate=4e-4,
+        warmup_images=250_000, dropout=0.1, acquisitions=True, p_mean=-0.4, p_std=1.0,
+        look_images=400_000, look_cells=128, snapshots=24, latent=LatentConfig(scale="measured"),
+    ),
+    # The U-Net comes with its own channels and dropout. Latents of its own scale have twice the
+    # spread, and so have the noise levels (log 2 more); every snapshot is 3.4 GB.
+    "sd15": TrainConfig(
+        preset="sd15", side=256, crop=2 / 3, patch=1, channels=(320, 640, 1280, 1280),
+        layers_per_block=2, images=640_000, batch=64, learning_rate=1e-5, warmup_images=32_000,
+        dropout=0.0, acquisitions=True, sigma_data=1.0, p_mean=0.3, p_std=1.2,
+        ema_tried=(0.05, 0.10), snapshots=6, look_images=64_000, look_cells=64,
+        latent=LatentConfig(scale="own", fine_tunes=True, sigma_range=(0.02917, 14.6146)),
     ),
 }  # fmt: skip
 

@@ -15,7 +15,10 @@ from .config import TrainConfig
 def sample_sigmas(count: int, config: TrainConfig, generator: torch.Generator) -> Tensor:
     """Return noise levels as training draws them, (count,) float32, log-normal."""
     normal = torch.randn(count, generator=generator, device=generator.device)
-    return (normal * config.p_std + config.p_mean).exp()
+    sigmas = (normal * config.p_std + config.p_mean).exp()
+    if config.latent is not None and config.latent.sigma_range is not None:
+        sigmas = sigmas.clamp(*config.latent.sigma_range)
+    return sigmas
 
 
 def network_input(noisy_BCHW: Tensor, sigmas_B: Tensor, sigma_data: float) -> Tensor:

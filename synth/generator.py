@@ -2,6 +2,7 @@
 
 generator/
   model_index.json  unet/  conditioner/  scheduler/   what diffusers reads
+  vae/                                                the decoder, of one that draws latents
   pipeline.py  conditioner/conditioner.py             the code, for use without smearkit
   generator.json                                      written last, so its presence means complete
   training.jsonl                                      the loss against images seen, and the looks
@@ -14,6 +15,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from blake3 import blake3
@@ -27,10 +29,12 @@ from curation.vocabulary import LABELS, VOCABULARY_VERSION
 
 from . import conditioner as conditioner_module
 from . import pipeline as pipeline_module
+from . import sigma_space as sigma_space_module
 from .chosen_average import ChosenAverage
 from .config import TrainConfig
 from .denoiser import Denoiser, best_device
 from .packaged.folder import PRETRAINED, pretrained_folder
+from .stable_diffusion import merge_adapter
 
 GENERATOR_FORMAT = 2
 INFO_NAME = "generator.json"
@@ -38,8 +42,13 @@ _CONFIGURATIONS = (
     "model_index.json", "unet/config.json", "conditioner/config.json",
     "scheduler/scheduler_config.json",
 )  # fmt: skip
-_NETWORKS = ("unet", "conditioner")
-_PIPELINE_KEYS = ("labels", "trained", "own_acquisitions", "side", "patch", "guided")
+_VAE_CONFIGURATION = "vae/config.json"
+_TRAINED = ("unet", "conditioner")
+_NETWORKS = (*_TRAINED, "vae")
+_PIPELINE_KEYS = (
+    "labels", "trained", "own_acquisitions", "side", "patch", "guided", "latent_shift",
+    "latent_scale",
+)  # fmt: skip
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -83,19 +92,30 @@ def build_pipeline(
     """
     from diffusers import EDMDPMSolverMultistepScheduler
 
+    space = network.space
     pipeline = pipeline_module.CellDiffusionPipeline(
         network.unet,
         network.conditioner,
-        EDMDPMSolverMultistepScheduler(sigma_data=config.sigma_data),
+        EDMDPMSolverMultistepScheduler(sigma_data=config.sigma_data, **_sigma_range(config)),
         labels=LABELS,
         trained=sorted(own_acquisitions),
         own_acquisitions=own_acquisitions,
         side=config.side,
         patch=config.patch,
         guided=config.label_dropout > 0,
+        vae=space.vae if space else None,
+        latent_shift=space.shift if space else (),
+        latent_scale=space.scale if space else (),
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _sigma_range(config: TrainConfig) -> dict[str, float]:
+    if config.latent is None or config.latent.sigma_range is None:
+        return {}
+    low, high = config.latent.sigma_range
+    return {"sigma_min": low, "sigma_max": high}
 
 
 def save_generator(
@@ -114,8 +134,9 @@ def save_generator(
     average: ChosenAverage,
 ) -> GeneratorInfo:
     """Write a generator folder, `generator.json` last."""
+    merge_adapter(pipeline.unet)
     pipeline.save_pretrained(folder, safe_serialization=True)
-    _point_to_own_code(folder)
+    _point_to_own_code(folder, pipeline.unet)
     info = GeneratorInfo(
         format_version=GENERATOR_FORMAT,
         fingerprint=weights_fingerprint(folder),
@@ -133,7 +154,7 @@ def save_generator(
         stopped=stopped,
         average=average,
         parameters=sum(
-            p.numel() for name in _NETWORKS for p in getattr(pipeline, name).parameters()
+            p.numel() for name in _TRAINED for p in getattr(pipeline, name).parameters()
         ),
         versions=library_versions("torch", "diffusers", "safetensors"),
     )
@@ -141,7 +162,7 @@ def save_generator(
     return info
 
 
-def _point_to_own_code(folder: Path) -> None:
+def _point_to_own_code(folder: Path, unet: Any) -> None:
     # diffusers loads a pipeline class that is not its own from a file of the folder.
     shutil.copyfile(pipeline_module.__file__, folder / "pipeline.py")
     shutil.copyfile(conditioner_module.__file__, folder / "conditioner" / "conditioner.py")
@@ -149,6 +170,9 @@ def _point_to_own_code(folder: Path) -> None:
     content = json.loads(index.read_bytes())
     content["_class_name"] = ["pipeline", "CellDiffusionPipeline"]
     content["conditioner"] = ["conditioner", "CellConditioner"]
+    if isinstance(unet, sigma_space_module.SigmaSpaceUNet):
+        shutil.copyfile(sigma_space_module.__file__, folder / "unet" / "sigma_space.py")
+        content["unet"] = ["sigma_space", "SigmaSpaceUNet"]
     write_whole(index, json.dumps(content, indent=2).encode() + b"\n")
 
 
@@ -159,7 +183,9 @@ def weights_fingerprint(folder: Path) -> str:
         for name in _NETWORKS
         for p in (folder / name).glob("*.safetensors")
     )
-    content = [[name, file_sha256(folder / name)] for name in (*_CONFIGURATIONS, *weights)]
+    decoder = [_VAE_CONFIGURATION] if (folder / _VAE_CONFIGURATION).is_file() else []
+    names = (*_CONFIGURATIONS, *decoder, *weights)
+    content = [[name, file_sha256(folder / name)] for name in names]
     return blake3(canonical_json(content)).hexdigest(length=16)
 
 
@@ -217,7 +243,7 @@ def load_generator(path: str | Path, *, device: torch.device | str | None = None
     Raises: GeneratorError where it is not whole, holds a pickle, was changed, or uses another
     vocabulary.
     """
-    from diffusers import EDMDPMSolverMultistepScheduler, UNet2DModel
+    from diffusers import AutoencoderKL, EDMDPMSolverMultistepScheduler, UNet2DModel
 
     folder = pretrained_folder() if path == PRETRAINED else Path(path)
     info = read_info(folder)
@@ -238,7 +264,10 @@ def load_generator(path: str | Path, *, device: torch.device | str | None = None
         )
     # Stored in bfloat16 or not, it computes from float32: what is drawn is rounded nowhere else.
     how = {"use_safetensors": True, "torch_dtype": torch.float32}
-    unet = UNet2DModel.from_pretrained(folder / "unet", **how).eval()
+    latent = info.config.latent
+    network = sigma_space_module.SigmaSpaceUNet if latent and latent.fine_tunes else UNet2DModel
+    unet = network.from_pretrained(folder / "unet", **how).eval()
+    vae = AutoencoderKL.from_pretrained(folder / "vae", **how).eval() if latent else None
     conditioner = conditioner_module.CellConditioner.from_pretrained(
         folder / "conditioner", **how
     ).eval()
@@ -248,7 +277,8 @@ def load_generator(path: str | Path, *, device: torch.device | str | None = None
         unet,
         conditioner,
         scheduler,
-        **{key: index[key] for key in _PIPELINE_KEYS},
+        vae=vae,
+        **{key: index[key] for key in _PIPELINE_KEYS if key in index},
     )
     drawn.set_progress_bar_config(disable=True)
     return Generator(folder, info, drawn.to(device or best_device()))

@@ -71,7 +71,7 @@ class Looker:
 
         `done` itself is not touched: an interrupted look is looked again.
         """
-        averaged = build_denoiser(self.config, self.train.acquisitions)
+        averaged = build_denoiser(self.config, self.train.acquisitions, self.train.space)
         averaged.load_state_dict(average)
         averaged = placed(averaged.eval(), next(iter(average.values())).device)
         loss = held_out_loss(averaged, self.held_out, self.config)
@@ -139,8 +139,7 @@ def held_out_loss(network: Denoiser, cells: TrainingPixels, config: TrainConfig)
     losses = []
     for start in range(0, min(len(cells.images), HELD_OUT_CELLS), _BLOCK):
         rows = slice(start, min(start + _BLOCK, HELD_OUT_CELLS))
-        pixels = torch.from_numpy(np.array(cells.images[rows])).permute(0, 3, 1, 2)
-        clean = pixel_unshuffle(pixels.float() / 127.5 - 1, config.patch)
+        clean = pixel_unshuffle(_clean(cells, rows), config.patch)
         noise = torch.randn(clean.shape, generator=generator)
         clean, noise = clean.to(device), noise.to(device)
         labels = torch.from_numpy(cells.class_ids[rows]).to(device)
@@ -154,3 +153,11 @@ def held_out_loss(network: Denoiser, cells: TrainingPixels, config: TrainConfig)
             target = network_target(clean, noisy, sigma, config.sigma_data)
             losses.append(float((output.float() - target).square().mean()) * len(clean))
     return sum(losses) / (min(len(cells.images), HELD_OUT_CELLS) * len(_SIGMAS))
+
+
+def _clean(cells: TrainingPixels, rows: slice) -> Tensor:
+    """Return what is to be denoised, (b, c, h, w) float32: pixels in [-1, 1], or latents."""
+    if cells.latents is not None:
+        return cells.latents.means(rows)
+    pixels = torch.from_numpy(np.array(cells.images[rows])).permute(0, 3, 1, 2)
+    return pixels.float() / 127.5 - 1

@@ -18,8 +18,10 @@ from .chosen_average import ChosenAverage
 from .config import TrainConfig
 from .denoiser import Denoiser
 from .generator import Generator, build_pipeline, load_generator, save_generator
+from .latents import HELD_OUT_NAME, LATENTS_NAME
 from .look import Looker
 from .processes import Ranks, device_of, ranks_of_run, shared_directory, wait_for
+from .stable_diffusion import find_pretrained, into_latents
 from .training_pixels import PREPARED_LAST, TrainingPixels, held_out_pixels, prepare_pixels
 from .training_processes import check_trackers, training_processes
 from .training_run import TrainingRun, own_part
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
 _HELD_OUT_CELLS = 1_024
 _LEFT_BEHIND = (
-    "pixels.npy", "acquisitions.npy", "checkpoint.safetensors", "log.jsonl", "averages"
+    "pixels.npy", "acquisitions.npy", "checkpoint.safetensors", "log.jsonl", "averages",
+    LATENTS_NAME, HELD_OUT_NAME,
 )  # fmt: skip
 
 
@@ -42,22 +45,26 @@ def train(
     inception: Path | None = None,
     stop_after_minutes: float | None = None,
     trackers: Sequence[str | GeneralTracker] = (),
+    autoencoder: str | None = None,
+    base: str | None = None,
     progress: Progress = silent,
 ) -> Generator:
     """Train a generator on the training split of a corpus, and on nothing else of it.
 
     An interrupted run leaves a checkpoint beside `out`; the same call goes on from there. Under
     `accelerate launch` or `torchrun` each process trains on its part of every batch. `trackers`
-    are names out of `TRACKERS`, or trackers of accelerate; logs go into `out`/logs.
+    are names out of `TRACKERS`, or trackers of accelerate; logs go into `out`/logs. The presets
+    that begin with pretrained weights want `autoencoder` or `base`, a folder or a name of the Hub.
 
     Raises: CorpusError, OutputExistsError, TrainingPaused (after `stop_after_minutes`),
     GeneratorError (no rows, the loss is not finite, the memory does not suffice, a tracker's
-    package is missing, or another process of the run failed).
+    package is missing, another process of the run failed, or pretrained weights do not fit).
     """
     ranks = ranks_of_run()
     own_part(config.batch, ranks.rank, ranks.count)  # refuses a batch that cannot be shared
     check_trackers(trackers)
     corpus = corpus if isinstance(corpus, Corpus) else load_corpus(corpus)
+    config, pretrained = find_pretrained(config, autoencoder, base)
     job = {
         "stage": "train",
         "corpus": corpus.fingerprint,
@@ -66,6 +73,12 @@ def train(
     with shared_directory(out, job, ranks) as partial:
         pixels = _pixels(corpus, config, partial, ranks, out, progress)
         held_out = held_out_pixels(corpus, config.view(), _HELD_OUT_CELLS)
+        if pretrained is not None:
+            if not ranks.first:
+                wait_for((partial / LATENTS_NAME).is_file, out, rank=0)
+            pixels, held_out = into_latents(
+                pixels, held_out, config, pretrained, partial, device_of(ranks), progress
+            )
         with training_processes(partial, trackers, ranks) as accelerator:
             run = _run(pixels, held_out, config, partial, accelerator)
             run.go(progress if ranks.first else silent, stop_after_minutes)

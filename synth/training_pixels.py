@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -29,6 +30,9 @@ from .augment_jitter import draw_jitter, jittered
 from .config import TrainConfig
 from .view import apply_view
 
+if TYPE_CHECKING:
+    from .latents import Latents, LatentSpace
+
 PREPARED_LAST = "acquisitions.npy"
 """The file of `prepare_pixels` whose presence means that all of them are there."""
 
@@ -39,12 +43,18 @@ _ON_DEVICE_SHARE = 0.3
 @dataclass(frozen=True, slots=True)
 class TrainingPixels:
     """Images (n, side, side, 3) uint8, mapped from disk, with ids (n,) int64 of their classes
-    and, where these were looked for, of their acquisitions."""
+    and, where these were looked for, of their acquisitions; and the latents that stand for them."""
 
     images: NDArray[np.uint8]
     class_ids: NDArray[np.int64]
     acquisition_ids: NDArray[np.int64]
     acquisitions: int = 1
+    latents: Latents | None = None
+
+    @property
+    def space(self) -> LatentSpace | None:
+        """The space of the latents, where there are any."""
+        return None if self.latents is None else self.latents.space
 
     def counts(self) -> dict[str, int]:
         """Return label -> images."""

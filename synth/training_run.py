@@ -23,8 +23,9 @@ from .checkpoint import Progressed, load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .denoiser import NULL_LABEL, autocast_dtype, build_denoiser, placed
 from .diffusion import network_input, network_noise, network_target, sample_sigmas
+from .latents import batch_source
 from .look import Looker
-from .training_pixels import Batch, BatchSource, TrainingPixels
+from .training_pixels import Batch, TrainingPixels
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -50,9 +51,11 @@ class TrainingRun:
         self.checkpoint = folder / "checkpoint.safetensors"
         self.log = folder / "log.jsonl"
         self.device = accelerator.device
-        self.source = BatchSource(pixels, config, self.device)
+        self.source = batch_source(pixels, config, self.device)
         self.part = own_part(config.batch, accelerator.process_index, accelerator.num_processes)
-        self.network = placed(build_denoiser(config, pixels.acquisitions), self.device)
+        self.network = placed(
+            build_denoiser(config, pixels.acquisitions, pixels.space), self.device
+        )
         self.averages = Averages(self.network, config.ema_tracked, folder / "averages")
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0,
