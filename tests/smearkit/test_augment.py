@@ -251,7 +251,7 @@ def test_columns_that_are_not_there_or_hold_something_else(augment: Augment) -> 
 
 
 def test_an_image_that_cannot_be_read_is_named_by_its_row(augment: Augment) -> None:
-    rows = [{"bytes": data, "path": None} for data in encoded(own_dataset())]
+    rows: list[dict[str, Any]] = [{"bytes": data, "path": None} for data in encoded(own_dataset())]
     rows[7] = {"bytes": b"\xff\xd8\xff no picture", "path": "Quill_Adalbert.jpg"}
     data = own_dataset().remove_columns("image").add_column("image", rows)
     with pytest.raises(SourceError, match="the image of row 7 cannot be used") as caught:
