@@ -295,8 +295,8 @@ def test_an_image_does_not_depend_on_the_batch(made: Made) -> None:
 
     together = drawn(32)
     for batch in (1, 3):
-        # What `draw` promises; with native bfloat16, too.
-        assert np.abs(drawn(batch) - together).max() <= 1
+        # The worst case that `draw` tells of; with native bfloat16, too.
+        assert np.abs(drawn(batch) - together).max() <= 2
     assert np.abs(together[0] - together[3]).max() > 20, "another seed is another image"
 
 
