@@ -86,15 +86,27 @@ def test_a_model_without_label_dropout_can_be_guided() -> None:
     assert (drawn(one, 3.0, other) != drawn(one, 1.0, None)).any()
 
 
+@pytest.mark.parametrize(("patch", "other"), [(1, 2), (2, 1)])
 def test_a_network_that_folds_its_pixels_otherwise_sees_the_same_image(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, patch: int, other: int
 ) -> None:
-    plain, folded = built(patch=1), built(1, patch=2)
-    for pipeline in (plain, folded):
-        # Each gives back what it was given, so a wrong folding shows.
-        monkeypatch.setattr(pipeline, "_network", lambda x, timestep, told: x)
-    np.testing.assert_array_equal(drawn(plain, 3.0, folded), drawn(plain, 1.0, None))
-    np.testing.assert_array_equal(drawn(folded, 3.0, plain), drawn(folded, 1.0, None))
+    one, guide = built(patch=patch), built(1, patch=other)
+    seen: list[Tensor] = []
+
+    def network(x: Tensor, timestep: Tensor, told: Tensor) -> Tensor:
+        seen.append(x)
+        return x
+
+    monkeypatch.setattr(one, "_network", lambda x, timestep, told: x)
+    monkeypatch.setattr(guide, "_network", network)
+    # Each gives back what it was given, so what comes back is unfolded rightly, too.
+    np.testing.assert_array_equal(drawn(one, 3.0, guide), drawn(one, 1.0, None))
+    # At first it sees the noise that it would begin with itself.
+    scheduler = guide.scheduler
+    scheduler.set_timesteps(4)
+    noise = guide._noise(SEEDS) * scheduler.init_noise_sigma
+    expected = scheduler.precondition_inputs(noise, scheduler.sigmas[0])
+    torch.testing.assert_close(seen[0], expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
