@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from curation.corpus import Corpus
 from curation.curate import CurateConfig, curate
-from curation.errors import GeneratorError, TrainingPaused
+from curation.errors import GeneratorError, MeasurementError, TrainingPaused
 from curation.output import partial_path
 from curation.progress import silent
 from synth import latents as module
@@ -50,6 +51,17 @@ def cells(count: int) -> TrainingPixels:
 
 def encoded(folder: Path, pixels: TrainingPixels, turns: int = 8) -> Any:
     return encode_split(pixels, autoencoder(), folder / "latents.npy", turns, silent)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_inception() -> Iterator[None]:
+    def missing(*args: Any, **options: Any) -> Any:
+        raise MeasurementError("not here")
+
+    # So the average is chosen by the loss on held-out latents, and in a tenth of the time.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("synth.choose_average.find_inception", missing)
+        yield
 
 
 @pytest.fixture(scope="module")
