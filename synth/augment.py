@@ -27,6 +27,7 @@ from .config import SampleConfig
 from .generator import Generator, load_generator
 from .rounds import shortfall
 from .sample_checks import check_sampling
+from .selector import FEWEST_TRAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,6 +77,8 @@ def augment(
     check_known(plan, names, loaded.info.trained_on)
     config = _config(loaded, seed=seed, steps=steps, guidance=guidance, batch=batch)
     check_sampling(loaded, config)
+    if select:
+        _warn_if_unjudged(plan, names)
     images = ImageRows(dataset, image_column, loaded.info if real_view else None)
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -167,6 +170,18 @@ def _cached(
         if isinstance(error.__cause__, SmearkitError):
             raise error.__cause__ from None
         raise
+
+
+def _warn_if_unjudged(plan: dict[str, int], names: ClassNames) -> None:
+    few = [label for label in plan if names.counts.get(label, 0) < FEWEST_TRAIN]
+    if few:
+        shown = ", ".join(f"{names.own[label]} {names.counts.get(label, 0)}" for label in few)
+        warnings.warn(
+            f"selection cannot judge what is drawn of classes with under {FEWEST_TRAIN} real cells "
+            f"({shown}): all of it is kept but blank cells and copies. Next: look at them, and "
+            "compare with repeating the real ones",
+            stacklevel=3,
+        )
 
 
 def _warn_if_short(made: Dataset, plan: dict[str, int], names: ClassNames) -> None:

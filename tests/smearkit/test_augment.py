@@ -292,6 +292,14 @@ def test_selection_drops_what_the_real_cells_speak_against(
     assert wrong[True] <= 1
 
 
+def test_classes_with_too_few_cells_to_be_judged_are_told(augment: Augment) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        augment(own_dataset((30, 30, 2)), {"LY": 4}, select=True)
+    said = [str(one.message) for one in told]
+    assert any("under 10 real cells (typical lymphocyte 2)" in text for text in said), said
+
+
 def test_fewer_cells_than_asked_for_are_told(
     augment: Augment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
