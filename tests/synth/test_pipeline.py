@@ -307,7 +307,7 @@ from synth.pipeline import CellDiffusionPipeline
 class Config: side, patch = 16, 2
 class Bare:
     import torch
-    config, device = Config(), torch.device("cpu")
+    config, device, vae = Config(), torch.device("cpu"), None
 np.save(sys.argv[1], CellDiffusionPipeline._noise(Bare(), [5, 2**40 + 1, 17]).numpy())
 """
 
