@@ -119,8 +119,8 @@ PRESETS: dict[str, TrainConfig] = {
     # small batches make more steps of the few images that a CPU can show it.
     "cpu-64": TrainConfig(
         preset="cpu-64", side=64, crop=2 / 3, patch=2, channels=(48, 96, 160),
-        images=270_000, batch=32, warmup_images=3_200, dropout=0.05, acquisitions=True,
-        look_images=40_000,
+        images=190_000, batch=16, warmup_images=1_600, dropout=0.0, acquisitions=True,
+        look_images=40_000, ema_tried=(0.05, 0.10, 0.15), snapshots=16,
     ),
     # As large as its weights in bfloat16 can be carried: see scripts/gpu/README.md.
     "gpu-64": TrainConfig(
