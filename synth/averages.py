@@ -89,6 +89,8 @@ class Averages:
             torch.tensor(steps), torch.tensor(gammas, dtype=torch.float64),
             torch.tensor([steps[-1]]), torch.tensor([sigma_rel_to_gamma(width)]),
         ).squeeze(1)  # fmt: skip
+        # Of few snapshots the best fit sums to less than 1, and would shrink every weight.
+        shares = shares / shares.sum()
         return _combined([file for file, _ in files], shares.view(len(files), -1).tolist())
 
     def _usable(self, last_step: int | None) -> list[tuple[Path, int]]:

@@ -71,6 +71,22 @@ def test_any_width_between_is_made_afterwards(walk: Walk, width: float) -> None:
     assert float(error) < 0.05 * float(nearest)
 
 
+@pytest.mark.parametrize("width", [0.05, 0.10, 0.15, 0.20])
+@pytest.mark.parametrize("snapshots", [1, 2])
+def test_few_snapshots_do_not_shrink_the_weights(
+    tmp_path: Path, width: float, snapshots: int
+) -> None:
+    network = nn.Linear(3, 2)
+    averages = Averages(network, WIDTHS, tmp_path / "averages")
+    for step in range(1, 101):
+        averages.update(network, step)
+        if step % (100 // snapshots) == 0:
+            averages.snapshot(step)
+    # The weights never changed: nor may their average, of whatever width.
+    made = averages.synthesize(width)["weight"]
+    torch.testing.assert_close(made, network.weight.detach(), rtol=HALF, atol=HALF)
+
+
 def test_every_tensor_keeps_its_name_and_type(walk: Walk) -> None:
     made = walk.averages.synthesize(0.1)
     assert {k: (v.shape, v.dtype) for k, v in made.items()} == {
