@@ -9,8 +9,6 @@ import typer
 
 from curation.errors import TrainingPaused
 from curation.progress import silent
-from synth.config import PRESETS, TrainConfig
-from synth.config import preset as get_preset
 
 from .console import progress_bars, say, show_result, table
 from .options import resolve
@@ -27,6 +25,7 @@ _STOPPED = {
 }
 
 if TYPE_CHECKING:
+    from synth.config import TrainConfig
     from synth.generator import GeneratorInfo
 
 
@@ -37,6 +36,8 @@ def add_train_verb(app: typer.Typer) -> None:
 
 def preset_table() -> list[str]:
     """Return the presets for a person to choose from."""
+    from synth.config import PRESETS
+
     rows = [
         [name, _machine(name), config.side, _parameters(config), f"{config.images:,}",
          config.batch, "–" if config.minutes is None else f"{config.minutes:g}"]
@@ -69,7 +70,7 @@ def train(
     corpus: Annotated[Path, typer.Argument(help="A curated corpus.")],
     out: Out,
     preset: Annotated[
-        str, typer.Option(help=f"{', '.join(list(PRESETS)[:-1])} or {list(PRESETS)[-1]}.")
+        str, typer.Option(help="Network, size and length; --list-presets shows them.")
     ] = "cpu-64",
     list_presets: Annotated[
         bool,
@@ -110,6 +111,8 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a generator on a corpus' training split."""
+    from synth.config import TrainConfig
+    from synth.config import preset as get_preset
     from synth.processes import ranks_of_run
     from synth.stable_diffusion import with_lora
     from synth.train import train as run

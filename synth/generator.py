@@ -34,6 +34,7 @@ from .chosen_average import ChosenAverage
 from .config import TrainConfig
 from .denoiser import Denoiser, best_device
 from .packaged.folder import PRETRAINED, pretrained_folder
+from .pretrained import LOADING
 from .stable_diffusion import merge_adapter
 
 GENERATOR_FORMAT = 2
@@ -266,11 +267,12 @@ def load_generator(path: str | Path, *, device: torch.device | str | None = None
     how = {"use_safetensors": True, "torch_dtype": torch.float32}
     latent = info.config.latent
     network = sigma_space_module.SigmaSpaceUNet if latent and latent.fine_tunes else UNet2DModel
-    unet = network.from_pretrained(folder / "unet", **how).eval()
-    vae = AutoencoderKL.from_pretrained(folder / "vae", **how).eval() if latent else None
-    conditioner = conditioner_module.CellConditioner.from_pretrained(
-        folder / "conditioner", **how
-    ).eval()
+    with LOADING:
+        unet = network.from_pretrained(folder / "unet", **how).eval()
+        vae = AutoencoderKL.from_pretrained(folder / "vae", **how).eval() if latent else None
+        conditioner = conditioner_module.CellConditioner.from_pretrained(
+            folder / "conditioner", **how
+        ).eval()
     scheduler = EDMDPMSolverMultistepScheduler.from_pretrained(folder / "scheduler")
     index = json.loads((folder / "model_index.json").read_bytes())
     drawn = pipeline_module.CellDiffusionPipeline(

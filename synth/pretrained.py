@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from curation.manifest import Frozen, canonical_json
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
 _CONFIG_NAME = "config.json"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+
+
+LOADING = threading.Lock()
+"""Held while diffusers loads weights: it replaces how torch makes parameters meanwhile, and two
+threads at it at once leave that replaced for good."""
 
 
 class WeightsOrigin(Frozen):
@@ -71,7 +77,8 @@ def load_pretrained(model: Any, folder: Path) -> Any:
 
     diffusers notes the path in the configuration, and saves it with that.
     """
-    loaded = model.from_pretrained(folder, use_safetensors=True)
+    with LOADING:
+        loaded = model.from_pretrained(folder, use_safetensors=True)
     loaded.register_to_config(_name_or_path="")
     return loaded
 

@@ -44,7 +44,7 @@ VERBS = {
     "train": {
         "--out", "-o", "--preset", "--config", "--images", "--minutes", "--batch",
         "--learning-rate", "--seed", "--stop-after", "--inception", "--log-to",
-        "--list-presets", "--json",
+        "--list-presets", "--autoencoder", "--base", "--lora", "--json",
     },
     "sample": {
         "--out", "-o", "--balance", "--target", "--match", "--class", "-n", "--cap", "--select",

@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from curation.errors import CorpusError, GeneratorError, SmearkitError
 from curation.vocabulary import LABELS
@@ -158,3 +160,15 @@ def test_a_field_too_many_is_refused(copied: Path) -> None:
     with pytest.raises(CorpusError, match="patient") as refused:
         read_info(copied)
     assert isinstance(refused.value, SmearkitError)
+
+
+def test_loading_in_several_threads_leaves_torch_as_it_was(made: Made) -> None:
+    # While it loads, diffusers replaces how parameters are registered and initialised.
+    before = (torch.nn.Module.register_parameter, torch.nn.init.normal_, torch.nn.init.uniform_)
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(lambda _: load_generator(made.generator.path), range(8)))
+    after = (torch.nn.Module.register_parameter, torch.nn.init.normal_, torch.nn.init.uniform_)
+    assert after == before
+    assert torch.nn.Linear(2, 2).weight.device.type == "cpu"
+    for one in loaded:
+        np.testing.assert_array_equal(draw(one), draw(made.generator))
