@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from .dedupe.find import COLUMNS, Found, Known, find_copies
+from .dedupe.find import Found, Known, find_copies
 from .dedupe.thumbs import write_thumbs
 from .deidentify.vault import Vault
 from .measures import as_rows
@@ -30,6 +30,8 @@ Flat = NDArray[np.int64]
 Reasons = NDArray[np.object_]
 _TYING = ("subject", "slide", "field")
 """Columns whose value keeps cells in one split."""
+_SORT_KEY = np.dtype(("S", 16))
+"""Of 16 bytes each: shorter ones would be padded, and none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +105,18 @@ def decide(
 
 
 def _copies(staged: StagedRows, usable: Flat, folder: Path | None, known: Known | None) -> Found:
-    columns = staged.columns(COLUMNS)
     if folder is None:
-        return find_copies(columns, usable, None, known)
+        return find_copies(staged, usable, None, known)
     thumbs = write_thumbs(folder / "thumbs.u8", staged.parts("thumbs"))
     with closing(thumbs):
-        return find_copies(columns, usable, thumbs, known)
+        return find_copies(staged, usable, thumbs, known)
 
 
 def _ties(staged: StagedRows, decided: Decided, bound: Bound) -> Flat:
     """Return the rows that tie two splits of the earlier version together."""
     usable = decided.judged.usable
     fixed = _fixed(bound, usable)
-    columns = staged.columns(_TYING).take(pa.array(usable))
+    columns = staged.columns(_TYING, usable)
     keys = {name: columns[name] for name in _TYING}
     edges = _edges(decided, usable, len(staged), fixed)
     codes = {name: key_codes(key) for name, key in keys.items()}
@@ -135,11 +136,13 @@ def _fixed(bound: Bound | None, usable: Flat) -> Flat:
 
 
 def _judged(staged: StagedRows, usable: Flat) -> Judged:
+    acquisitions = find_acquisitions(as_rows(staged.columns(["appearance"], usable)["appearance"]))
     names = [f"raw_{name}" for name in Measures._fields]
-    rows = staged.columns([*names, "appearance", "label"]).take(pa.array(usable))
-    acquisitions = find_acquisitions(as_rows(rows["appearance"]).astype(np.float32))
+    rows = staged.columns([*names, "label"], usable)
     raw = {name: as_rows(rows[f"raw_{name}"]) for name in Measures._fields}
-    return Judged(usable, acquisitions, calibrate(raw, acquisitions.cluster, label_ids(rows)))
+    labels = label_ids(rows)
+    del rows
+    return Judged(usable, acquisitions, calibrate(raw, acquisitions.cluster, labels))
 
 
 def label_ids(rows: pa.Table) -> Flat:
@@ -171,8 +174,8 @@ def split_kept(
     Copies that were dropped still tie what they were: a cell may have been on two slides.
     """
     usable, kept = decided.judged.usable, decided.kept
-    rows = staged.columns(["image_id", "label", *_TYING]).take(pa.array(usable))
-    order = _keyed_order(rows["image_id"].to_pylist(), vault)
+    order = _keyed_order(staged.columns(["image_id"], usable)["image_id"], vault)
+    rows = staged.columns(["label", *_TYING], usable)
     stays = decided.reasons[usable] == ""
     labels = np.where(stays, label_ids(rows), -1)
     keys = {name: rows[name] for name in _TYING}
@@ -207,8 +210,13 @@ def _edges(decided: Decided, usable: Flat, count: int, fixed: Flat) -> Flat:
     return left
 
 
-def _keyed_order(image_ids: Sequence[str], vault: Vault) -> Flat:
-    return _rank(np.array([vault.order_key(image_id) for image_id in image_ids], dtype=object))
+def _keyed_order(image_ids: pa.ChunkedArray, vault: Vault) -> Flat:
+    """Return the rank of each id by its keyed sort key; a chunk at a time is made of objects."""
+    keys = (
+        np.frombuffer(b"".join(vault.order_key(one) for one in chunk.to_pylist()), _SORT_KEY)
+        for chunk in image_ids.chunks
+    )
+    return _rank(np.concatenate([np.empty(0, _SORT_KEY), *keys]))
 
 
 def _rank(values: NDArray[Any]) -> Flat:

@@ -41,14 +41,23 @@ class StagedRows:
         with _mapped(self._files[0]) as table:
             return tuple(table.column_names)
 
-    def columns(self, names: Sequence[str]) -> pa.Table:
-        """Return some columns of every row."""
+    def columns(self, names: Sequence[str], rows: Rows | None = None) -> pa.Table:
+        """Return some columns of every row, or of some rows, which are given in ascending order."""
         parts = []
-        for path in self._files:
+        for path, here in zip(self._files, self._here(rows), strict=True):
             with _mapped(path, names) as table:
                 # Taken, not sliced: a slice would keep the file mapped.
-                parts.append(table.take(pa.array(np.arange(len(table)))))
+                parts.append(table.take(pa.array(here)))
         return pa.concat_tables(parts)
+
+    def _here(self, rows: Rows | None) -> Iterator[Rows]:
+        """Yield for each file which of its rows are asked for."""
+        if rows is None:
+            yield from (np.arange(count) for count in np.diff(self._starts).tolist())
+            return
+        ends = np.searchsorted(rows, self._starts)
+        for file, start in enumerate(self._starts[:-1].tolist()):
+            yield rows[ends[file] : ends[file + 1]] - start
 
     def parts(self, name: str) -> Iterator[pa.Array]:
         """Yield one column in row order, a file at a time; what was yielded goes with its file."""

@@ -25,29 +25,36 @@ from curation.corpus import load_corpus
 from curation.dedupe.find import COLUMNS, Found, Known, find_copies
 from curation.dedupe.index import index_path
 from curation.dedupe.thumbs import ChosenThumbs, Thumbs, write_thumbs
-from curation.staged_rows import StagedRows
+from curation.staged_rows import StagedRows, write_rows
 
 Flat = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Usable rows in some order."""
+    """Usable rows in some order; `folder` is one for files of them."""
 
     table: pa.Table
     thumbs: Thumbs
+    folder: Path
 
     def first(self, count: int) -> Found:
         """Return what one search over the first rows finds."""
         rows = np.arange(count)
-        return find_copies(self.table.slice(0, count), rows, ChosenThumbs(self.thumbs, rows))
+        return find_copies(self._staged(count), rows, ChosenThumbs(self.thumbs, rows))
 
     def added(self, before: Found, count: int) -> Found:
         """Return what is found when the rest is added to the first rows."""
         assert before.near is not None
         pairs = before.near.where(np.ones(len(before.near), np.bool_), before.same_place)
         known = Known(before.duplicates.reasons != "", pairs)
-        return find_copies(self.table, np.arange(len(self.table)), self.thumbs, known)
+        staged = self._staged(len(self.table))
+        return find_copies(staged, np.arange(len(staged)), self.thumbs, known)
+
+    def _staged(self, count: int) -> StagedRows:
+        path = self.folder / "rows.arrow"
+        write_rows(path, self.table.slice(0, count))
+        return StagedRows([path])
 
 
 def pairs_of(found: Found) -> set[tuple[int, int]]:
@@ -97,7 +104,7 @@ def main() -> None:
         for order in range(given.orders):
             chosen = usable if order == 0 else np.random.default_rng(order).permutation(usable)
             table = staged.columns(COLUMNS).take(pa.array(chosen))
-            rows = Rows(table, ChosenThumbs(thumbs, chosen))
+            rows = Rows(table, ChosenThumbs(thumbs, chosen), Path(folder))
             started = time.perf_counter()
             whole = rows.first(len(table))
             seconds = round(time.perf_counter() - started, 1)

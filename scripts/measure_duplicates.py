@@ -189,11 +189,13 @@ def _index_recall(signatures: Signatures) -> dict[str, float]:
     finally:
         candidates_module.ALL_PAIRS_UP_TO = before
     count = len(signatures)
-    there = set((found.first * count + found.second).tolist())
+    there = set((found.first.astype(np.int64) * count + found.second).tolist())
     shares = {}
     for limit in (1.0, 2.0, 3.0, 3.5, 4.0, 4.5):
         near = everything.distances <= limit
-        keys = np.unique((everything.first * count + everything.second)[near]).tolist()
+        keys = np.unique(
+            (everything.first.astype(np.int64) * count + everything.second)[near]
+        ).tolist()
         shares[str(limit)] = round(sum(key in there for key in keys) / max(len(keys), 1), 4)
     return shares
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import cores
+from ..memory import give_back
 from .model import CODE_SIZE, code_model
 
 _SCALES: tuple[tuple[int, float, float], ...] = (
@@ -33,8 +34,15 @@ _PROBES = 32
 _BLOCK = 16_384
 _FLAT_BLOCK = 1_024
 """Of codes compared with all: should all be alike, their neighbours still fit the memory."""
+_ADDED_BLOCK = 65_536
+"""Codes that enter the index at once. A multiple of what faiss itself assigns at once: a code goes
+to the same cell of the inverted file as it would with all."""
+_RANGE_CELLS = 16_384
+"""Cells whose pairs are sorted at once."""
 
 Flat = NDArray[np.int64]
+Rows = NDArray[np.integer]
+Small = NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +50,16 @@ class Candidates:
     """Pairs of cells with the keypoints of each that look alike; (m,) each.
 
     A pair of cells stands there once for each of its nearest pairs of keypoints, nearest first.
-    `first` and `second` are rows, `first < second`; `tries` counts the pairs of keypoints of one
-    pair of cells from 0; `distances` float32; `cut_off` counts the codes
-    that had more than `MOST_CANDIDATES` neighbours.
+    `first` and `second` are rows, `first < second`, int32 where they fit; keypoints int8; `tries`
+    int8 counts the pairs of keypoints of one pair of cells from 0; `distances` float32; `cut_off`
+    counts the codes that had more than `MOST_CANDIDATES` neighbours.
     """
 
-    first: Flat
-    first_keypoint: Flat
-    second: Flat
-    second_keypoint: Flat
-    tries: Flat
+    first: Rows
+    first_keypoint: Small
+    second: Rows
+    second_keypoint: Small
+    tries: Small
     distances: NDArray[np.float32]
     cut_off: int
 
@@ -96,13 +104,13 @@ def find_candidates(
     The first `known` cells were compared before: pairs among them are left out.
     """
     count, per_cell = codes.shape[:2]
-    flat = codes.reshape(-1, CODE_SIZE).astype(np.float32)
-    there = np.flatnonzero(~np.isnan(flat[:, 0]))
+    flat = codes.reshape(-1, CODE_SIZE)
+    there = _small(np.flatnonzero(~np.isnan(flat[:, 0])))
     asked = there[there >= known * per_cell]
     if len(asked) == 0 or count < 2:
         return _candidates([], count, per_cell, 0)
-    index = _index(flat[there])
     are_few = len(there) <= ALL_PAIRS_UP_TO
+    index = _index(flat, there)
     # Threads that share so little work spend as long on waiting for each other.
     _use_cores(1 if are_few else cores())
     step = _FLAT_BLOCK if are_few else _BLOCK
@@ -110,11 +118,12 @@ def find_candidates(
     parts, cut_off = [], 0
     for start in range(0, len(asked), step):
         block = asked[start : start + step]
-        row, found, squared = _neighbours(index, flat[block], radius, len(there))
-        one, other = block[row], there[found]
+        row, found, squared = _neighbours(index, flat[block].astype(np.float32), radius, len(there))
         cut_off += int((np.bincount(row) > MOST_CANDIDATES).sum())
-        # Half of their memory: a million cells have tens of millions of neighbours.
-        parts.append((_small(one), _small(other), squared))
+        parts.append(_met(block[row], there[found], squared, per_cell))
+    # The index is as large as the codes, and what was met as large again.
+    del index
+    give_back()
     return _candidates(parts, count, per_cell, cut_off)
 
 
@@ -142,7 +151,19 @@ def _neighbours(
     return row, found, squared
 
 
-def _small(rows: Flat) -> NDArray[np.integer]:
+def _met(
+    one: Rows, other: Rows, squared: NDArray[np.float32], per_cell: int
+) -> tuple[Rows, Rows, NDArray[np.float32]]:
+    """Return the pairs of keypoints of two cells, the earlier first, in the order of the first."""
+    first, second = np.minimum(one, other), np.maximum(one, other)
+    # Most of what a code finds is itself.
+    apart = first // per_cell != second // per_cell
+    first, second, squared = first[apart], second[apart], squared[apart]
+    order = np.argsort(first, kind="stable")
+    return first[order], second[order], squared[order]
+
+
+def _small(rows: Flat) -> Rows:
     return rows.astype(np.int32) if rows.max(initial=0) < 2**31 else rows
 
 
@@ -152,10 +173,11 @@ def _use_cores(number: int) -> None:
     faiss.omp_set_num_threads(number)
 
 
-def _index(codes: NDArray[np.float32]) -> Any:
+def _index(flat: NDArray[np.float16], there: Rows) -> Any:
+    """Return an index over some of the codes (n, 24), numbered by their place in `there`."""
     import faiss
 
-    if len(codes) <= ALL_PAIRS_UP_TO:
+    if len(there) <= ALL_PAIRS_UP_TO:
         index: Any = faiss.IndexFlatL2(CODE_SIZE)
     else:
         centroids = code_model().centroids
@@ -163,28 +185,51 @@ def _index(codes: NDArray[np.float32]) -> Any:
         quantizer.add(centroids)
         index = faiss.IndexIVFFlat(quantizer, CODE_SIZE, len(centroids))
         index.nprobe = min(_PROBES, len(centroids))
-    index.add(codes)
+    for start in range(0, len(there), _ADDED_BLOCK):
+        index.add(flat[there[start : start + _ADDED_BLOCK]].astype(np.float32))
     return index
 
 
-def _candidates(
-    parts: list[tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.float32]]],
-    count: int,
-    per_cell: int,
-    cut_off: int,
-) -> Candidates:
-    if not parts:
-        empty = np.empty(0, np.int64)
-        return Candidates(empty, empty, empty, empty, empty, np.empty(0, np.float32), cut_off)
-    one = np.concatenate([part[0] for part in parts])
-    other = np.concatenate([part[1] for part in parts])
-    squared = np.concatenate([part[2] for part in parts])
-    swap = one // per_cell > other // per_cell
-    first = np.where(swap, other, one).astype(np.int64)
-    second = np.where(swap, one, other).astype(np.int64)
+_Part = tuple[Rows, Rows, NDArray[np.float32]]
+
+
+def _candidates(parts: list[_Part], count: int, per_cell: int, cut_off: int) -> Candidates:
+    """Return the candidates among the pairs that were met, in parts that `_met` made.
+
+    The parts are used up. A range of cells at a time: to sort takes several times what is sorted.
+    """
+    stops = range(_RANGE_CELLS, max(count, 1) + _RANGE_CELLS, _RANGE_CELLS)
+    ranges = [
+        _sorted(_between(parts, (stop - _RANGE_CELLS) * per_cell, stop * per_cell), count, per_cell)
+        for stop in stops
+    ]
+    parts.clear()
+    give_back()
+    first, first_keypoint, second, second_keypoint, tries, distances = (
+        np.concatenate(column) for column in zip(*ranges, strict=True)
+    )
+    return Candidates(first, first_keypoint, second, second_keypoint, tries, distances, cut_off)
+
+
+def _between(parts: list[_Part], start: int, stop: int) -> _Part:
+    """Return the pairs whose first keypoint lies in a range, in the order in which they came."""
+    some: list[_Part] = [(_NO_ROWS, _NO_ROWS, np.empty(0, np.float32))]
+    for first, second, squared in parts:
+        here = slice(*np.searchsorted(first, [start, stop]).tolist())
+        some.append((first[here], second[here], squared[here]))
+    first, second, squared = (np.concatenate(column) for column in zip(*some, strict=True))
+    return first, second, squared
+
+
+_NO_ROWS: Rows = np.empty(0, np.int32)
+_Columns = tuple[Rows, Small, Rows, Small, Small, NDArray[np.float32]]
+
+
+def _sorted(part: _Part, count: int, per_cell: int) -> _Columns:
+    """Return the columns of `Candidates` of some of the pairs that were met."""
+    first, second, squared = part[0].astype(np.int64), part[1].astype(np.int64), part[2]
     # Each pair of keypoints once: it may have been found from both sides.
     _, once = np.unique(first * (count * per_cell) + second, return_index=True)
-    once = once[first[once] // per_cell != second[once] // per_cell]
     first, second, squared = first[once], second[once], squared[once]
     pair = first // per_cell * count + second // per_cell
     # Ties by keypoint, so that the order of the search does not matter.
@@ -192,8 +237,9 @@ def _candidates(
     starts = np.flatnonzero(np.r_[True, np.diff(pair[order]) != 0]) if len(order) else order
     rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
     chosen, rank = order[rank < MOST_TRIES], rank[rank < MOST_TRIES]
-    return Candidates(
-        first[chosen] // per_cell, first[chosen] % per_cell,
-        second[chosen] // per_cell, second[chosen] % per_cell, rank,
-        np.sqrt(np.maximum(squared[chosen], 0) / CODE_SIZE).astype(np.float32), cut_off,
+    first, second = first[chosen], second[chosen]
+    return (
+        _small(first // per_cell), (first % per_cell).astype(np.int8),
+        _small(second // per_cell), (second % per_cell).astype(np.int8), rank.astype(np.int8),
+        np.sqrt(np.maximum(squared[chosen], 0) / CODE_SIZE).astype(np.float32),
     )  # fmt: skip

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from ..memory import give_back
+from ..staged_rows import StagedRows
 from .exact import Conflict, Duplicates, find_duplicates
+from .keypoints import KEYPOINTS
+from .model import CODE_SIZE
 from .near import NearPairs, joined_pairs, near_pairs
 from .signature import Signatures, read_signatures
 from .thumbs import ChosenThumbs, Thumbs
@@ -27,7 +30,7 @@ Flat = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of the first rows of a table since an earlier search, the same cells in order.
+    """What is known of the first of some rows since an earlier search, the same cells in order.
 
     `pairs` are numbered by these rows; None: they were not searched for altered copies. `absent`
     (n,) tells whose image was dropped and is there no more.
@@ -56,31 +59,38 @@ class Found:
 
 
 def find_copies(
-    table: pa.Table, usable: Flat, thumbs: Thumbs | None, known: Known | None = None
+    staged: StagedRows, usable: Flat, thumbs: Thumbs | None, known: Known | None = None
 ) -> Found:
-    """Return what is known of copies among the usable rows of a table with the columns `COLUMNS`.
+    """Return what is known of copies among the usable rows, which are in ascending order.
 
     Rows that are not usable are in no group. Without `thumbs`, the small pictures of all rows,
     altered copies are not searched for. With `known`, only what came later is.
     """
-    turned = np.asarray(pc.dictionary_encode(_taken(table["turned_id"], usable)).indices)
-    groups, same_place, pairs = turned.astype(np.int64), np.empty((0, 2), np.int64), None
+    turned = _turned_groups(staged, usable)
+    groups, same_place = turned, np.empty((0, 2), np.int64)
     giant: tuple[int, ...] = ()
     # One of each set of turned copies, earlier rows first: what is equal need not be searched for.
     first = np.unique(turned, return_index=True)[1]
-    pairs = _all_pairs(table, usable, turned, first, thumbs, known)
+    pairs = _all_pairs(staged, usable, turned, first, thumbs, known)
+    give_back()
     if pairs is not None and len(usable):
         ends = np.stack([first[pairs.first], first[pairs.second]], axis=1)
         groups, giant = _merged(groups, ends[pairs.is_copy])
         same_place = usable[ends]
-    absent = np.zeros(len(table), np.bool_)
+    absent = np.zeros(len(staged), np.bool_)
     if known is not None:
         absent[: len(known)] = known.absent
-    return Found(_decided(table, usable, groups, absent), same_place, pairs, giant)
+    return Found(_decided(staged, usable, groups, absent), same_place, pairs, giant)
+
+
+def _turned_groups(staged: StagedRows, usable: Flat) -> Flat:
+    """Return a number per usable row, int64 (n,), in the order met: turned copies share it."""
+    ids = staged.columns(["turned_id"], usable)["turned_id"].combine_chunks()
+    return np.asarray(pc.dictionary_encode(ids).indices).astype(np.int64)
 
 
 def _all_pairs(
-    table: pa.Table,
+    staged: StagedRows,
     usable: Flat,
     turned: Flat,
     first: Flat,
@@ -95,7 +105,7 @@ def _all_pairs(
         return before
     rows = usable[first]
     compared = 0 if known is None or before is None else int((rows < len(known)).sum())
-    found = _near(table, rows, thumbs, compared)
+    found = _near(staged, rows, thumbs, compared)
     return found if before is None else joined_pairs(before, found)
 
 
@@ -107,31 +117,43 @@ def _renumbered(pairs: NearPairs, usable: Flat, turned: Flat) -> NearPairs:
     return pairs.where(ends[:, 0] >= 0, ends)
 
 
-def _near(table: pa.Table, rows: Flat, thumbs: Thumbs, known: int) -> NearPairs:
-    whole = read_signatures(table, thumbs)
-    chosen = Signatures(whole.keypoints[rows], whole.codes[rows], ChosenThumbs(thumbs, rows))
-    return near_pairs(chosen, _taken(table["image_id"], rows).to_pylist(), known=known)
+def _near(staged: StagedRows, rows: Flat, thumbs: Thumbs, known: int) -> NearPairs:
+    ids = staged.columns(["image_id"], rows)["image_id"].combine_chunks()
+    # Handed on and not held here: what is not needed any more goes while pairs are looked at.
+    return near_pairs(_signatures(staged, rows, thumbs), ids, known=known)
 
 
-def _taken(column: pa.ChunkedArray, rows: Flat) -> pa.Array:
-    taken = column.take(pa.array(rows))
-    return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
+def _signatures(staged: StagedRows, rows: Flat, thumbs: Thumbs) -> Signatures:
+    """Return the signatures of some rows, in ascending order; a file's worth is held twice."""
+    keypoints = np.empty((len(rows), KEYPOINTS, 3), np.float32)
+    codes = np.empty((len(rows), KEYPOINTS, CODE_SIZE), np.float16)
+    start = done = 0
+    for table in staged.tables(["keypoints", "codes"]):
+        stop = start + len(table)
+        here = rows[done : np.searchsorted(rows, stop)] - start
+        part = read_signatures(table, thumbs)
+        keypoints[done : done + len(here)] = part.keypoints[here]
+        codes[done : done + len(here)] = part.codes[here]
+        start, done = stop, done + len(here)
+    return Signatures(keypoints, codes, ChosenThumbs(thumbs, rows))
 
 
-def _decided(table: pa.Table, usable: Flat, groups: Flat, absent: NDArray[np.bool_]) -> Duplicates:
+def _decided(
+    staged: StagedRows, usable: Flat, groups: Flat, absent: NDArray[np.bool_]
+) -> Duplicates:
     """Decide about groups of two or more; only their rows become Python values."""
     sizes = np.bincount(groups) if len(groups) else np.empty(0, np.int64)
     several = np.flatnonzero(sizes[groups] > 1)
-    rows = {name: _taken(table[name], usable[several]).to_pylist() for name in _DECIDING}
+    places = usable[several]
+    rows = staged.columns(_DECIDING, places).to_pydict()
     found = find_duplicates(
         rows["image_id"], rows["label"], rows["subject"], turned_ids=rows["turned_id"],
         groups=groups[several], quality=list(zip(rows["pixels"], rows["size"], strict=True)),
-        absent=absent[usable[several]].tolist(),
+        absent=absent[places].tolist(),
     )  # fmt: skip
-    places = usable[several]
-    reasons = np.full(len(table), "", dtype=object)
+    reasons = np.full(len(staged), "", dtype=object)
     reasons[places] = found.reasons
-    kept = np.full(len(table), -1, np.int64)
+    kept = np.full(len(staged), -1, np.int64)
     stays = found.kept_row >= 0
     kept[places[stays]] = places[found.kept_row[stays]]
     conflicts = tuple(

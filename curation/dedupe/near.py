@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ..memory import give_back
 from .alignment import align
 from .candidates import MOST_TRIES, Candidates, find_candidates, least_rough_correlation
 from .registration import MIN_OVERLAP, Match, is_same_place, register
@@ -75,7 +78,11 @@ def joined_pairs(before: NearPairs, found: NearPairs) -> NearPairs:
 
 
 def near_pairs(
-    signatures: Signatures, image_ids: Sequence[str], *, known: int = 0, across: bool = False
+    signatures: Signatures,
+    image_ids: Sequence[str] | pa.Array,
+    *,
+    known: int = 0,
+    across: bool = False,
 ) -> NearPairs:
     """Return the pairs of cells that show one place of one smear.
 
@@ -85,7 +92,10 @@ def near_pairs(
     candidates = find_candidates(signatures.codes, known=known)
     if across:
         candidates = candidates.where((candidates.first < known) & (candidates.second >= known))
-    ids = np.asarray(image_ids, dtype=np.str_)
+    # The codes have done their part; whoever handed them over need not hold them either.
+    signatures = signatures.without_codes()
+    give_back()
+    ids = image_ids if isinstance(image_ids, pa.Array) else pa.array(image_ids, pa.string())
     found: dict[tuple[int, int], Match] = {}
     registered, rejected = 0, -1.0
     for attempt in range(MOST_TRIES):
@@ -111,7 +121,7 @@ def near_pairs(
 
 def _compared(
     signatures: Signatures,
-    ids: NDArray[np.str_],
+    ids: pa.Array,
     candidates: Candidates,
     rows: Flat,
     found: Mapping[tuple[int, int], Match],
@@ -131,13 +141,13 @@ def _pair(candidates: Candidates, row: int) -> tuple[int, int]:
 
 
 def _aligned(
-    signatures: Signatures, ids: NDArray[np.str_], candidates: Candidates, rows: Flat
+    signatures: Signatures, ids: pa.Array, candidates: Candidates, rows: Flat
 ) -> tuple[tuple[Pictures, Pictures], NDArray[np.float32], NDArray[np.bool_]]:
     """Return the pictures of pairs, how they lie over each other, and which are worth more."""
     first, second = candidates.first[rows], candidates.second[rows]
     points = candidates.first_keypoint[rows], candidates.second_keypoint[rows]
     # A pair is registered in the order of its ids: rows change places when data is added.
-    swap = ids[first] > ids[second]
+    swap = np.asarray(pc.greater(ids.take(pa.array(first)), ids.take(pa.array(second))))
     one, other = np.where(swap, second, first), np.where(swap, first, second)
     one_point, other_point = np.where(swap, *points[::-1]), np.where(swap, *points)
     pictures = signatures.thumbs.take(one), signatures.thumbs.take(other)

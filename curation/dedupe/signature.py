@@ -6,7 +6,7 @@ later is compared with what was kept, and finds what curating all at once finds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -46,6 +46,10 @@ class Signatures:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def without_codes(self) -> Signatures:
+        """Return what is needed once candidates are found: codes of no dimension stand instead."""
+        return replace(self, codes=np.empty((*self.codes.shape[:2], 0), np.float16))
 
 
 MIN_SIDE_PX = 48

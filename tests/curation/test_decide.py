@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ from curation.corpus import Corpus, load_corpus
 from curation.curate import CurateConfig, curate
 from curation.curation_report import CurationReport, read_report
 from curation.deidentify.label_decisions import LabelDecision, record_label_decision
+from curation.deidentify.vault import Vault
 from curation.errors import CorpusError
 from curation.pixels import Pixels, encode_png, pixel_id
 from scripts.altered_cells import ALTERATIONS, resized
@@ -383,3 +385,24 @@ def test_a_decided_label_settles_a_conflict(tmp_path: Path) -> None:
     after = curate([source], tmp_path / "after", PLAIN, vault=vault)
     assert lawful(after).dropped == {"near_duplicate": 1}
     assert after.manifest.class_totals() == {"monocyte": 5, "basophil": 1}
+
+
+class _Keys:
+    """A vault whose sort keys are given."""
+
+    def __init__(self, keys: dict[str, bytes]) -> None:
+        self._keys = keys
+
+    def order_key(self, text: str) -> bytes:
+        return self._keys[text]
+
+
+def test_the_keyed_order_is_that_of_the_bytes_of_the_keys() -> None:
+    """Also of keys that end in zeros, and over files without a usable row."""
+    tails = (b"\x00\x00", b"\x00\x01", b"\x01\x00", b"\xff\x00", b"\x7f\xff")
+    keys = {str(n): bytes([255 - n % 2]) * 14 + tail for n, tail in enumerate(tails)}
+    chunks = [pa.array(["0", "1", "2"]), pa.array([], pa.string()), pa.array(["3", "4"])]
+    vault = cast(Vault, _Keys(keys))
+    rank = decide_module._keyed_order(pa.chunked_array(chunks), vault)
+    ordered = sorted(keys, key=keys.__getitem__)
+    assert rank.tolist() == [ordered.index(name) for name in keys]

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from curation.dedupe import find as find_module
+from curation.dedupe import near as near_module
 from curation.dedupe.candidates import find_candidates
 from curation.dedupe.find import find_copies
 from curation.dedupe.near import near_pairs
@@ -24,6 +27,7 @@ from curation.dedupe.signature import (
 from curation.dedupe.thumbs import ThumbArray, write_thumbs
 from curation.dedupe.turned import ORIENTATIONS, turned_id
 from curation.pixels import Pixels, pixel_id
+from curation.staged_rows import StagedRows, write_rows
 from curation.tiles import shrink
 from scripts.altered_cells import ALTERATIONS
 from smearkit.demo_cells import draw_cell, random_stain
@@ -154,6 +158,28 @@ def test_the_order_and_the_batch_make_no_difference(cells: list[Pixels]) -> None
     assert sorted(later.correlation) == pytest.approx(sorted(whole.correlation[new]), abs=0)
 
 
+def test_codes_are_gone_while_pairs_are_looked_at(
+    cells: list[Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = signed([*cells[:3], *cells[:3]])
+    # Of its own: those of `made` may be a view of more.
+    codes = weakref.ref(held := made.codes.copy())
+    there: list[bool] = []
+    compare = near_module._compared
+
+    def watched(*given: Any) -> Iterator[Any]:
+        there.append(codes() is not None)
+        return compare(*given)
+
+    monkeypatch.setattr(near_module, "_compared", watched)
+    handed = [Signatures(made.keypoints, held, made.thumbs)]
+    del held
+    found = near_pairs(handed.pop(), ids(6))
+    assert len(found) == 3
+    assert there
+    assert not any(there)
+
+
 def test_two_cells_of_one_field_are_neighbours_and_no_copies() -> None:
     rng = np.random.default_rng(1)
     found = 0
@@ -219,44 +245,55 @@ def rows_of(pictures: Sequence[Pixels], labels: Sequence[str], sizes: Sequence[i
     })  # fmt: skip
 
 
-def test_the_best_copy_stays(cells: list[Pixels]) -> None:
+def staged_in(folder: Path, table: pa.Table) -> StagedRows:
+    """Return rows in files of two rows each."""
+    files = []
+    for start in range(0, len(table), 2):
+        files.append(folder / f"{start:06d}.arrow")
+        write_rows(files[-1], table.slice(start, 2))
+    return StagedRows(files)
+
+
+def test_the_best_copy_stays(cells: list[Pixels], tmp_path: Path) -> None:
     half = ALTERATIONS["half size"](cells[0])
     turned = np.ascontiguousarray(np.rot90(cells[0]))
     pictures = [half, cells[1], cells[0], turned, cells[0]]
-    table = rows_of(pictures, ["monocyte"] * 5, [10, 90, 80, 90, 80])
+    staged = staged_in(tmp_path, rows_of(pictures, ["monocyte"] * 5, [10, 90, 80, 90, 80]))
     thumbs = ThumbArray(signed(pictures).thumbs.take(np.arange(5)))
-    found = find_copies(table, np.arange(5), thumbs)
+    found = find_copies(staged, np.arange(5), thumbs)
     assert found.duplicates.reasons.tolist() == [
         "near_duplicate", "", "turned_duplicate", "", "turned_duplicate"
     ]  # fmt: skip
     assert found.duplicates.kept_row.tolist() == [3, -1, 3, -1, 3]
-    only_equal = find_copies(table, np.arange(5), None)
+    only_equal = find_copies(staged, np.arange(5), None)
     assert only_equal.duplicates.reasons.tolist()[0] == ""
 
 
-def test_altered_copies_with_two_labels_are_a_conflict(cells: list[Pixels]) -> None:
+def test_altered_copies_with_two_labels_are_a_conflict(cells: list[Pixels], tmp_path: Path) -> None:
     pictures = [cells[0], ALTERATIONS["cropped 5 %"](cells[0]), cells[1]]
-    table = rows_of(pictures, ["monocyte", "lymphocyte", "monocyte"], [1, 1, 1])
-    found = find_copies(table, np.arange(3), signed(pictures).thumbs)
+    staged = staged_in(
+        tmp_path, rows_of(pictures, ["monocyte", "lymphocyte", "monocyte"], [1, 1, 1])
+    )
+    found = find_copies(staged, np.arange(3), signed(pictures).thumbs)
     assert found.duplicates.reasons.tolist() == ["label_conflict", "label_conflict", ""]
     assert found.duplicates.conflicts[0].rows == (0, 1)
 
 
-def test_rows_that_cannot_be_used_are_in_no_group(cells: list[Pixels]) -> None:
+def test_rows_that_cannot_be_used_are_in_no_group(cells: list[Pixels], tmp_path: Path) -> None:
     pictures = [cells[0], cells[0], cells[1]]
-    table = rows_of(pictures, ["monocyte"] * 3, [1, 1, 1])
-    found = find_copies(table, np.array([1, 2]), signed(pictures).thumbs)
+    staged = staged_in(tmp_path, rows_of(pictures, ["monocyte"] * 3, [1, 1, 1]))
+    found = find_copies(staged, np.array([1, 2]), signed(pictures).thumbs)
     assert found.duplicates.reasons.tolist() == ["", "", ""]
 
 
 def test_a_giant_group_is_reported_and_not_merged(
-    cells: list[Pixels], monkeypatch: pytest.MonkeyPatch
+    cells: list[Pixels], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(find_module, "LARGEST_GROUP", 3)
     names = ("JPEG quality 50", "darker by 20 %", "contrast 75 %", "colour cast")
     pictures = [cells[0], *(ALTERATIONS[name](cells[0]) for name in names)]
-    table = rows_of(pictures, ["monocyte"] * 5, [1] * 5)
-    found = find_copies(table, np.arange(5), signed(pictures).thumbs)
+    staged = staged_in(tmp_path, rows_of(pictures, ["monocyte"] * 5, [1] * 5))
+    found = find_copies(staged, np.arange(5), signed(pictures).thumbs)
     assert found.giant == (5,)
     assert set(found.duplicates.reasons.tolist()) == {""}
     assert len(found.same_place) >= 4, "they still belong in one split"

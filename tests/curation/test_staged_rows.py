@@ -34,6 +34,21 @@ def test_rows_come_in_the_order_asked_for(files: list[Path]) -> None:
     staged.close()
 
 
+def test_columns_of_some_rows_come_from_their_files_alone(files: list[Path]) -> None:
+    staged = StagedRows(files)
+    everything = staged.columns(["n"])["n"].to_pylist()
+    for rows in ([], [7], [0, 2, 3], [1, 3, 6, 7], list(range(8))):
+        some = staged.columns(["n"], np.array(rows, dtype=np.int64))
+        assert some.column_names == ["n"]
+        assert some["n"].to_pylist() == [everything[row] for row in rows]
+    pool = pa.default_memory_pool()
+    before = pool.bytes_allocated()
+    held = staged.columns(["data"], np.array([0, 5]))
+    assert 2 * 2**20 <= pool.bytes_allocated() - before < 5 * 2**20
+    assert len(held) == 2
+    staged.close()
+
+
 def test_taking_rows_does_not_read_all_of_them(files: list[Path]) -> None:
     staged = StagedRows(files)
     pool = pa.default_memory_pool()
