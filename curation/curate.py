@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
@@ -401,7 +400,7 @@ def _write_index(
 
 
 def _grouped_by(staged: StagedRows, kept: np.ndarray[Any, Any]) -> GroupedBy:
-    rows = staged.columns(["subject", "slide", "field"]).take(pa.array(kept))
+    rows = staged.columns(["subject", "slide", "field"], kept)
     kinds: tuple[GroupedBy, ...] = ("subject", "slide", "field")
     known = (kind for kind in kinds if pc.any(pc.is_valid(rows[kind])).as_py())
     return next(known, "duplicate_group")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from .dedupe.find import Found, Known, find_copies
 from .dedupe.thumbs import write_thumbs
 from .deidentify.vault import Vault
 from .measures import as_rows
+from .memory import give_back
 from .split import LINKS_SPLITS, Assignment, Fractions, split_cells
 from .split_groups import key_codes, related_groups
 from .split_links import check_one_split, cut_links
@@ -36,7 +37,10 @@ _SORT_KEY = np.dtype(("S", 16))
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the pictures themselves say; all arrays are over `usable`, rows of the staged."""
+    """What the pictures themselves say; all arrays are over `usable`, rows of the staged.
+
+    `checked` has no scores: nothing rests on them here.
+    """
 
     usable: Flat
     acquisitions: Acquisitions
@@ -87,6 +91,7 @@ def decide(
     reasons = np.array(staged.columns(["reason"])["reason"].to_pylist(), dtype=object)
     usable = np.flatnonzero(reasons == "")
     judged = _judged(staged, usable)
+    give_back()
     copies = _copies(staged, usable, folder if near else None, bound.known if bound else None)
     reasons[usable] = copies.duplicates.reasons[usable]
     if drop_flagged:
@@ -142,7 +147,9 @@ def _judged(staged: StagedRows, usable: Flat) -> Judged:
     raw = {name: as_rows(rows[f"raw_{name}"]) for name in Measures._fields}
     labels = label_ids(rows)
     del rows
-    return Judged(usable, acquisitions, calibrate(raw, acquisitions.cluster, labels))
+    checked = calibrate(raw, acquisitions.cluster, labels)
+    # Flags and report say what becomes of a cell; the scores of a million are 48 MB.
+    return Judged(usable, acquisitions, replace(checked, scores={}))
 
 
 def label_ids(rows: pa.Table) -> Flat:
