@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -86,6 +87,14 @@ def _ray() -> Any:
 
 @contextmanager
 def _connected(ray: Any, engine: str, workers: int, store_bytes: int) -> Iterator[None]:
+    # Ray tells of lost nodes on the standard output, from a thread of its own, whatever it is
+    # asked to log; results go there, and nothing else may.
+    with redirect_stdout(sys.stderr), _connection(ray, engine, workers, store_bytes):
+        yield
+
+
+@contextmanager
+def _connection(ray: Any, engine: str, workers: int, store_bytes: int) -> Iterator[None]:
     if engine == "processes":
         with _own_cluster(ray, workers, store_bytes):
             yield

@@ -24,7 +24,7 @@ CHUNK_ROWS = 4
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A head that only leads, two nodes of one core each, and this process connected to them."""
+    """A head that only leads, and two nodes of one core each; RAY_ADDRESS says where."""
     pytest.importorskip("ray", reason="needs Ray: pip install 'smearkit[cluster]'")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
@@ -38,6 +38,9 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         nodes = [made.add_node(num_cpus=1) for _ in range(2)]
         ray.init(made.address, log_to_driver=False, logging_level=logging.ERROR)
         made.wait_for_nodes()
+        # The stage connects by itself and lets go: what Ray says of a lost node is its to handle.
+        ray.shutdown()
+        monkeypatch.setenv("RAY_ADDRESS", made.address)
         yield made, nodes
     finally:
         ray.shutdown()
