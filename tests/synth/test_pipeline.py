@@ -178,7 +178,7 @@ def test_without_guidance_the_network_runs_once(
 def test_outside_its_interval_guidance_costs_nothing(
     two_ways: CellDiffusionPipeline, counting: Counting
 ) -> None:
-    scheduler = EDMDPMSolverMultistepScheduler(sigma_data=TRAINING.sigma_data)
+    scheduler = EDMDPMSolverMultistepScheduler.from_config(two_ways.scheduler.config)
     scheduler.set_timesteps(8)
     levels = scheduler.sigmas[:8].tolist()
     # The bounds belong to it.
