@@ -46,7 +46,7 @@ _CONFIGURATIONS = (
 _VAE_CONFIGURATION = "vae/config.json"
 _TRAINED = ("unet", "conditioner")
 # EDM ends at 0.002. A small network removes no noise below 0.04 (5 grey levels) without leaving
-# grain of its own; ending there takes a quarter off the KID: docs/generator.md.
+# grain of its own; ending there takes a sixth off the KID: docs/generator.md.
 _PIXEL_SIGMA_MIN = 0.04
 _NETWORKS = (*_TRAINED, "vae")
 _PIPELINE_KEYS = (
