@@ -13,12 +13,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from blake3 import blake3
 
 from .errors import OutputExistsError, SmearkitError
 from .manifest import canonical_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _JOB_FILE = "job"
 
@@ -106,6 +109,15 @@ def disk_errors(out: Path) -> Iterator[None]:
                 f"{out} cannot be written: {error.strerror}. Next: choose another --out"
             ) from error
         raise
+
+
+def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays as .npz, whole or not at all."""
+    import numpy as np
+
+    temporary = path.with_name(f".{path.stem}.tmp.npz")
+    np.savez(temporary, **cast(dict[str, Any], arrays))
+    temporary.replace(path)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -35,10 +35,12 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from curation.chunks import chunks
 from curation.corpus import load_corpus
-from curation.output import write_whole
+from curation.output import write_arrays, write_whole
+from scripts.generator_tables import kid_text
 from scripts.held_out import cells_in_turn, check_corpus, like, of_labels
-from scripts.kept_work import CHUNK, KeptWork, chunks, drawing_code, save_arrays
+from scripts.kept_work import CHUNK, KeptWork, drawing_code
 from scripts.variance_preserving import Sampler, diffusers_samplers
 from synth.config import SampleConfig
 from synth.generator import Generator, load_generator
@@ -189,7 +191,7 @@ def _chunk(path: Path, sampler: Sampler, cells: Sequence[PlannedCell]) -> dict[s
         wall, cpu = time.perf_counter(), time.process_time()
         images = sampler([cell.label for cell in cells], [cell.seed for cell in cells])
         spent = np.array(time.perf_counter() - wall), np.array(time.process_time() - cpu)
-        save_arrays(path, images=images, wall_s=spent[0], cpu_s=spent[1])
+        write_arrays(path, images=images, wall_s=spent[0], cpu_s=spent[1])
     with np.load(path, allow_pickle=False) as found:
         return {key: found[key] for key in ("images", "wall_s", "cpu_s")}
 
@@ -271,7 +273,7 @@ def markdown(found: dict[str, Any]) -> str:
     lines = [
         f"{found['side']} px, {found['parameters'] / 1e6:.1f} M parameters, {found['device']}, "
         f"{found['threads']} threads, load {found['load']}. KID to {found['n_real']} test cells of "
-        f"{found['classes']} classes, without guidance; floor {_kid(found['floor'])} at "
+        f"{found['classes']} classes, without guidance; floor {kid_text(found['floor'])} at "
         f"n={found['floor']['n']}.",
         "",
         "| sampler | passes an image | n | KID (95 %) | images/s | images/CPU-s |",
@@ -279,7 +281,7 @@ def markdown(found: dict[str, Any]) -> str:
     ]
     for one in found["samplers"]:
         lines.append(
-            f"| {one['name']} | {one['steps']} | {one['n']} | {_kid(one)} | "
+            f"| {one['name']} | {one['steps']} | {one['n']} | {kid_text(one)} | "
             f"{one['images_per_s']:.2f} | {one['images_per_cpu_s']:.2f} |"
         )
     lines += ["", "| at the KID of | enough is | times faster |", "|---|---|---:|"]
@@ -295,10 +297,6 @@ def markdown(found: dict[str, Any]) -> str:
             f"{memory_of['peak_mb']:.0f} MB |"
         )
     return "\n".join(lines) + "\n"
-
-
-def _kid(one: dict[str, float]) -> str:
-    return f"{one['kid']:.4f} ({one['low']:.4f} to {one['high']:.4f})"
 
 
 if __name__ == "__main__":

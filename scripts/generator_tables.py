@@ -65,10 +65,11 @@ def markdown(found: dict[str, Any]) -> str:
 
 
 def _line(one: dict[str, Any]) -> str:
-    return f"| {one['name']} | {one['n_real']} | {_kid(one)} | {one['fid']:.1f} |"
+    return f"| {one['name']} | {one['n_real']} | {kid_text(one)} | {one['fid']:.1f} |"
 
 
-def _kid(one: dict[str, Any]) -> str:
+def kid_text(one: dict[str, Any]) -> str:
+    """Return a KID with its interval."""
     return f"{one['kid']:.4f} ({one['low']:.4f} to {one['high']:.4f})"
 
 
@@ -93,8 +94,8 @@ def _classes(rows: Sequence[dict[str, Any]]) -> list[str]:
     for one in (one for one in rows if one["table"] == "class"):
         floor = floors[one["name"]]
         lines.append(
-            f"| {one['name']} | {one['n_real']} | {_kid(one)} | {_kid(floor)} | {one['fid']:.0f} | "
-            f"{floor['fid']:.0f} |"
+            f"| {one['name']} | {one['n_real']} | {kid_text(one)} | {kid_text(floor)} | "
+            f"{one['fid']:.0f} | {floor['fid']:.0f} |"
         )
     return lines
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, cast
 
 import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from curation.chunks import chunks
 from curation.manifest import canonical_json
+from curation.output import write_arrays
 from curation.pixels import Pixels, pixel_id
 from synth import pipeline
 from synth.config import SampleConfig
@@ -27,7 +27,6 @@ Images = NDArray[np.uint8]
 Features = NDArray[np.float32]
 CHUNK = 32
 """Images that are lost at most where a run is interrupted."""
-Item = TypeVar("Item")
 
 
 @dataclass
@@ -68,7 +67,7 @@ class KeptWork:
             self.measuring_s += time.process_time() - started
             self.measured += len(names)
             self._known.update(zip(names, rows, strict=True))
-            save_arrays(self._features / f"{names[0]}.npz", ids=np.array(names), features=rows)
+            write_arrays(self._features / f"{names[0]}.npz", ids=np.array(names), features=rows)
         return np.stack([self._known[name] for name in ids])
 
     def images(
@@ -89,7 +88,7 @@ class KeptWork:
                 )
                 self.drawing_s += time.process_time() - started
                 self.drawn += len(pixels)
-                save_arrays(path, images=pixels)
+                write_arrays(path, images=pixels)
             with np.load(path, allow_pickle=False) as found:
                 parts.append(found["images"])
         return np.concatenate(parts)
@@ -112,17 +111,3 @@ def _name(
 def drawing_code() -> str:
     """Return the identity of the code that draws: another solver draws other images."""
     return blake3(Path(str(pipeline.__file__)).read_bytes()).hexdigest(length=16)
-
-
-def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield items in lists of `size`; the last may be shorter."""
-    iterator = iter(items)
-    while group := list(islice(iterator, size)):
-        yield group
-
-
-def save_arrays(path: Path, **arrays: NDArray[Any]) -> None:
-    """Write arrays as .npz, whole or not at all."""
-    temporary = path.with_name(f".{path.stem}.tmp.npz")
-    np.savez(temporary, **cast(dict[str, Any], arrays))
-    temporary.replace(path)

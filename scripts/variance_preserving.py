@@ -51,7 +51,7 @@ class NoisePrediction(nn.Module):
     def tell(self, labels: Sequence[str], seeds: Sequence[int]) -> None:
         """Say what is drawn next, as `CellDiffusionPipeline.draw` does without guidance."""
         pipeline = self.pipeline
-        self.told = pipeline._told(labels, pipeline._acquisitions(labels, seeds, None))
+        self.told = pipeline._told(labels, pipeline.acquisitions_of(labels, seeds, None))
 
     def forward(self, image_BCHW: Tensor, timestep: Tensor) -> Any:
         """Return the noise in variance-preserving images (b, 3, s, s), under `.sample`."""

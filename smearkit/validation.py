@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from curation.chunks import chunks
 from curation.corpus import Corpus, load_corpus
 from curation.deidentify.label_decisions import read_label_decisions
 from curation.deidentify.vault import default_vault
@@ -149,7 +150,7 @@ def _measure(corpus: Corpus, file: Path, embedding: Embed | None, progress: Prog
     features: NDArray[np.float16] | None = None
     appearance = np.empty((n, len(APPEARANCE_COLUMNS)), np.float32)
     done = 0
-    for chunk in _chunks(corpus.images()):
+    for chunk in chunks(corpus.images(), _CHUNK_ROWS):
         progress("measure", done, n)
         glances = _side_by_side(chunk)
         rows = (embedding or cell_features)(glances.tiles_NHWC)
@@ -172,17 +173,6 @@ def _measure(corpus: Corpus, file: Path, embedding: Embed | None, progress: Prog
         corpus.labels(), groups if any(groups) else None, rows_table["image_id"].to_pylist(),
         splits, features, appearance,
     )  # fmt: skip
-
-
-def _chunks(images: Iterator[bytes]) -> Iterator[list[bytes]]:
-    chunk: list[bytes] = []
-    for image in images:
-        chunk.append(image)
-        if len(chunk) == _CHUNK_ROWS:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _side_by_side(chunk: Sequence[bytes]) -> Glances:

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
-from curation.cells import SCHEMA
 from curation.progress import silent
-from curation.staged_rows import StagedRows, write_rows
 from curation.validate.label_audit import at_most
 from curation.vocabulary import LABELS
 
 from .augment_real import row_pixels
-from .judge import Judge, PlainJudge, SelectingJudge, kept_of
-from .plan import planned_cells
-from .rounds import MOST_ROUNDS, next_round
-from .sample import PIECE_CELLS, draw_cells
+from .judge import Judge, PlainJudge, SelectingJudge
+from .processes import Ranks
+from .sample import PIECE_CELLS, Drawing, draw_rounds
 from .select_calibration import calibrate
 from .select_cells import SelectCells, measure_cells
 from .select_config import SelectConfig
 from .select_loss import RealLoss
 from .selector import Selector, learn
-from .synthetic_row import synthetic_row
 from .view import view_through_codec
 
 if TYPE_CHECKING:
@@ -61,38 +55,13 @@ def drawn_rows(
         if select:
             selector = _selector(generator, dataset, names, image_column, folder)
             judge = SelectingJudge(selector, folder / "judged", silent)
-        pieces, reasons = _draw_rounds(generator, plan, config, judge, folder)
+        drawing = Drawing(generator, None, config, folder, folder, Ranks(), silent)
+        reasons = draw_rounds(drawing, plan, judge, keep_drawing=True)
+        pieces = drawing.pieces()
         kept = np.array([row for row, reason in enumerate(reasons) if not reason], dtype=np.int64)
         for start in range(0, len(kept), PIECE_CELLS):
             for cell in pieces.take(kept[start : start + PIECE_CELLS]).to_pylist():
                 yield _row(cell, dataset, names, image_column)
-
-
-def _draw_rounds(
-    generator: Generator,
-    plan: Mapping[str, int],
-    config: SampleConfig,
-    judge: Judge,
-    folder: Path,
-) -> tuple[StagedRows, list[str]]:
-    files: list[Path] = []
-    drawn: Counter[str] = Counter()
-    wanted: Mapping[str, int] = plan
-    for _ in range(MOST_ROUNDS):
-        cells = planned_cells(wanted, config.seed, drawn)
-        for start in range(0, len(cells), PIECE_CELLS):
-            piece = cells[start : start + PIECE_CELLS]
-            rows = [synthetic_row(generator, cell, pixels, config)
-                    for cell, pixels in draw_cells(generator, piece, config)]  # fmt: skip
-            files.append(folder / f"{len(files):06d}.arrow")
-            write_rows(files[-1], pa.Table.from_pylist(rows, schema=SCHEMA))
-        drawn.update(wanted)
-        pieces = StagedRows(files)
-        reasons = judge.judge(pieces)
-        wanted = next_round(plan, drawn, kept_of(pieces, reasons))
-        if not wanted:
-            break
-    return pieces, reasons
 
 
 def _row(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from curation.errors import MeasurementError
 from curation.progress import Progress
@@ -16,15 +14,13 @@ from .averages import Averages
 from .chosen_average import ChosenAverage, TriedAverage
 from .config import TrainConfig
 from .denoiser import Denoiser, best_device, build_denoiser, placed
-from .generator import build_pipeline
-from .look import HELD_OUT_CELLS, held_out_loss
+from .look import HELD_OUT_CELLS, drawn_by, held_out_loss
 from .measure.features import inception_features
 from .measure.inception import InceptionWeights, find_inception
 from .measure.kernel import FEWEST, kernel_distance
 from .training_pixels import TrainingPixels
 
-_STEPS, _GUIDANCE = 18, 1.0
-_BATCH = 64
+_STEPS = 18
 
 
 def choose_average(
@@ -115,21 +111,9 @@ def _by_kid(
     tried = []
     for done, (width, network) in enumerate(networks.items()):
         progress("choose the average", done, len(networks))
-        drawn = _draw(network, labels, train, config)
+        drawn = drawn_by(network, labels, train, config, _STEPS)
         features = inception_features(iter(drawn), len(drawn), weights, device=device)
         kid = kernel_distance(real, features)
         tried.append(TriedAverage(width=width, value=kid.value, low=kid.low, high=kid.high))
     progress("choose the average", len(networks), len(networks))
     return tried
-
-
-def _draw(
-    network: Denoiser, labels: Sequence[str], train: TrainingPixels, config: TrainConfig
-) -> NDArray[np.uint8]:
-    pipeline = build_pipeline(network, config, train.acquisition_shares())
-    drawn = []
-    for start in range(0, len(labels), _BATCH):
-        some = labels[start : start + _BATCH]
-        seeds = list(range(start, start + len(some)))
-        drawn.append(pipeline.draw(some, seeds, _STEPS, _GUIDANCE))
-    return np.concatenate(drawn)

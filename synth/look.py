@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pixel_unshuffle
 
-from curation.progress import Progress
+from curation.progress import Progress, silent
 from curation.vocabulary import LABELS
 
 from .checkpoint import Progressed
@@ -98,14 +98,7 @@ class Looker:
         return best
 
     def _draw(self, network: Denoiser, progress: Progress) -> NDArray[np.uint8]:
-        pipeline = build_pipeline(network, self.config, self.train.acquisition_shares())
-        drawn = []
-        for start in range(0, len(self.labels), _BLOCK):
-            labels = self.labels[start : start + _BLOCK]
-            seeds = list(range(start, start + len(labels)))
-            drawn.append(pipeline.draw(labels, seeds, _STEPS, _GUIDANCE))
-            progress("look", start + len(labels), len(self.labels))
-        return np.concatenate(drawn)
+        return drawn_by(network, self.labels, self.train, self.config, _STEPS, progress)
 
     def _show(self, images: NDArray[np.uint8], seen: int) -> None:
         self.folder.mkdir(exist_ok=True)
@@ -116,6 +109,25 @@ class Looker:
             for name in names
         ]  # fmt: skip
         (self.folder / f"{seen:09d}.jpg").write_bytes(jpeg_bytes(contact_sheet(rows)))
+
+
+def drawn_by(
+    network: Denoiser,
+    labels: Sequence[str],
+    train: TrainingPixels,
+    config: TrainConfig,
+    steps: int,
+    progress: Progress = silent,
+) -> NDArray[np.uint8]:
+    """Return cells that a network in training draws, unguided, with the seeds 0, 1, 2, …"""
+    pipeline = build_pipeline(network, config, train.acquisition_shares())
+    drawn: list[NDArray[np.uint8]] = []
+    for start in range(0, len(labels), _BLOCK):
+        some = labels[start : start + _BLOCK]
+        seeds = range(start, start + len(some))
+        drawn.append(pipeline.draw(some, seeds, steps, _GUIDANCE))
+        progress("look", start + len(some), len(labels))
+    return np.concatenate(drawn)
 
 
 def _verdict(loss: float, copied: bool, done: Progressed, patience: int) -> tuple[str, Progressed]:

@@ -114,7 +114,7 @@ class CellDiffusionPipeline(DiffusionPipeline):  # type: ignore[misc]
         Kynkäänniemi et al., NeurIPS 2024 (arXiv 2404.07724).
         """
         self._check(labels, seeds, guidance, guide)
-        acquisitions = self._acquisitions(labels, seeds, acquisition)
+        acquisitions = self.acquisitions_of(labels, seeds, acquisition)
         told = self._told(labels, acquisitions)
         against = (
             self._told(None, acquisitions) if guide is None else guide._told(labels, acquisitions)
@@ -178,9 +178,14 @@ class CellDiffusionPipeline(DiffusionPipeline):  # type: ignore[misc]
                 "use a guidance of 1, or a guide"
             )
 
-    def _acquisitions(
+    def acquisitions_of(
         self, labels: Sequence[str], seeds: Sequence[int], acquisition: int | None
     ) -> Tensor:
+        """Return the acquisition that each cell is drawn in, (n,) int64: the one asked for, or its
+        own, chosen by its seed among those of its class.
+
+        Raises: ValueError for an acquisition that is not known.
+        """
         known = self.conditioner.no_acquisition
         if acquisition is not None:
             if not 0 <= acquisition < known:

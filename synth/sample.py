@@ -105,10 +105,10 @@ def sample(
         "piece_cells": PIECE_CELLS,
     }
     with shared_directory(out, job, ranks) as partial:
-        drawing = _Drawing(generator, guide, config, partial, out, ranks, progress)
+        drawing = Drawing(generator, guide, config, partial, out, ranks, progress)
         if ranks.first:
             judge = _judge(generator, select_by, select_config, partial, progress)
-            reasons = _draw_rounds(drawing, plan, judge, partial, keep_drawing=keep_drawing)
+            reasons = draw_rounds(drawing, plan, judge, keep_drawing=keep_drawing)
             said = {
                 "plan": dict(plan), "selected": bool(select_by), "keep_drawing": keep_drawing,
                 "signer": signer and signer.certificate,
@@ -138,16 +138,14 @@ def _judge(
     return SelectingJudge(selector, partial / "judged", progress)
 
 
-def _draw_rounds(
-    drawing: _Drawing, plan: Plan, judge: Judge, partial: Path, *, keep_drawing: bool
-) -> list[str]:
+def draw_rounds(drawing: Drawing, plan: Plan, judge: Judge, *, keep_drawing: bool) -> list[str]:
     """Draw a plan, and what it lacks after judging; return why each row is dropped, or ""."""
     drawn: Counter[str] = Counter()
     reasons: list[str] = []
     wanted: Mapping[str, int] = plan
     number = 0
     while wanted:
-        drawing.announce(partial, number, wanted)
+        drawing.announce(number, wanted)
         drawing.draw(wanted, drawn)
         drawn.update(wanted)
         pieces = drawing.pieces()
@@ -155,11 +153,11 @@ def _draw_rounds(
         number += 1
         more = keep_drawing and number < MOST_ROUNDS
         wanted = next_round(plan, drawn, kept_of(pieces, reasons)) if more else {}
-    drawing.announce(partial, number, {})
+    drawing.announce(number, {})
     return reasons
 
 
-def _draw_as_told(drawing: _Drawing, partial: Path, out: Path) -> None:
+def _draw_as_told(drawing: Drawing, partial: Path, out: Path) -> None:
     drawn: Counter[str] = Counter()
     number = 0
     while wanted := announced_round(partial, out, number):
@@ -168,7 +166,7 @@ def _draw_as_told(drawing: _Drawing, partial: Path, out: Path) -> None:
         number += 1
 
 
-class _Drawing:
+class Drawing:
     """Drawing the cells of a run in pieces, each of them by one process."""
 
     def __init__(
@@ -182,15 +180,15 @@ class _Drawing:
         progress: Progress,
     ) -> None:
         self.generator, self.guide, self.config = generator, guide, config
-        self.out, self.ranks, self.progress = out, ranks, progress
+        self.partial, self.out, self.ranks, self.progress = partial, out, ranks, progress
         self.folder = partial / "pieces"
         self.folder.mkdir(exist_ok=True)
         self.files: list[Path] = []
 
-    def announce(self, partial: Path, number: int, plan: Plan) -> None:
+    def announce(self, number: int, plan: Plan) -> None:
         """Tell the other processes of the run, if any, what comes next."""
         if self.ranks.count > 1:
-            announce_round(partial, number, plan)
+            announce_round(self.partial, number, plan)
 
     def draw(self, plan: Plan, after: Plan) -> None:
         """Draw this process' pieces of a plan; the first process waits for the others'."""
@@ -226,7 +224,7 @@ class _Drawing:
 
 def _write_corpus(
     partial: Path,
-    drawing: _Drawing,
+    drawing: Drawing,
     judge: Judge,
     reasons: Sequence[str],
     signer: ImageSigner | None,

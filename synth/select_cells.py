@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -12,8 +12,10 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from curation.cells import Split
+from curation.chunks import chunks
 from curation.corpus import Corpus
 from curation.manifest import Codec, View, canonical_json
+from curation.output import write_arrays
 from curation.pixels import Pixels, decode_rgb
 from curation.progress import Progress
 from curation.tiles import TILE_PX, Tile, shrink
@@ -96,7 +98,7 @@ def real_cells(
         for data in compress(corpus.images([split]), wanted)
     )
     parts = []
-    for chunk in _chunks(viewed):
+    for chunk in chunks(viewed, _AT_ONCE):
         parts.append(_measure(np.stack(chunk), view))
         progress(f"measure {split}", sum(len(part.spread) for part in parts), len(chosen))
     cells = _joined(parts, named[chosen].tolist(), groups)
@@ -150,17 +152,6 @@ def _joined(
     )
 
 
-def _chunks(images: Iterable[Pixels]) -> Iterable[list[Pixels]]:
-    chunk: list[Pixels] = []
-    for image in images:
-        chunk.append(image)
-        if len(chunk) == _AT_ONCE:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
 def _cache_file(cache: Path | None, identity: Sequence[object]) -> Path | None:
     if cache is None:
         return None
@@ -176,9 +167,7 @@ def _read(file: Path, groups: tuple[str | None, ...] | None) -> SelectCells:
 
 def _write(file: Path, cells: SelectCells) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.stem}.tmp.npz")
-    np.savez(
-        temporary, features=cells.features, prepared=cells.prepared, spread=cells.spread,
+    write_arrays(
+        file, features=cells.features, prepared=cells.prepared, spread=cells.spread,
         labels=cells.labels,
     )  # fmt: skip
-    temporary.replace(file)

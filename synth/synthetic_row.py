@@ -53,4 +53,4 @@ def acquisition_of(generator: Generator, cell: PlannedCell, config: SampleConfig
     if pipeline.conditioner.no_acquisition < 2:
         return None
     asked = None if config.acquisition == "own" else config.acquisition
-    return int(pipeline._acquisitions([cell.label], [cell.seed], asked)[0])
+    return int(pipeline.acquisitions_of([cell.label], [cell.seed], asked)[0])

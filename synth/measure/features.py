@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from curation.chunks import chunks
 from curation.errors import MeasurementError
 from curation.progress import Progress, silent
 
@@ -53,7 +53,7 @@ def inception_features(
     resize = _clean_resize()
     features = np.empty((count, FEATURES), dtype=np.float32)
     done = 0
-    for group in _groups(images, batch):
+    for group in chunks(images, batch):
         if done + len(group) > count:
             raise MeasurementError(f"more than the {count} images that were announced")
         resized = np.stack([resize(_checked(image)) for image in group])
@@ -95,9 +95,3 @@ def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
             f"features are made of (height, width, 3) uint8 images, not {image.shape} {image.dtype}"
         )
     return image
-
-
-def _groups(images: Iterable[NDArray[np.uint8]], size: int) -> Iterator[list[NDArray[np.uint8]]]:
-    iterator = iter(images)
-    while group := list(islice(iterator, size)):
-        yield group

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.cells import Split
+from curation.chunks import chunks
 from curation.corpus import Corpus
 from curation.errors import GeneratorError
 from curation.output import write_whole
@@ -78,22 +79,13 @@ def nearest_bits(images: Iterable[Pixels], codes: Codes) -> NDArray[np.int64]:
     """Return how many bits each image differs from the nearest of some codes, (n,) int64."""
     known = _signs(codes)
     found: list[NDArray[np.int64]] = []
-    chunk: list[Codes] = []
-
-    def compare() -> None:
-        if chunk and len(known):
+    for chunk in chunks(map(image_codes, images), _BLOCK):
+        if len(known):
             dots = _signs(np.concatenate(chunk)) @ known.T
             bits = (known.shape[1] - dots.max(axis=1)) / 2
             found.append(bits.reshape(-1, 8).min(axis=1).round().astype(np.int64))
-        elif chunk:
+        else:
             found.append(np.full(len(chunk), 8 * codes.shape[1], np.int64))
-        chunk.clear()
-
-    for pixels in images:
-        chunk.append(image_codes(pixels))
-        if len(chunk) == _BLOCK:
-            compare()
-    compare()
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 

@@ -17,7 +17,7 @@ from curation.codec import codec_of
 from curation.errors import GeneratorError, SourceError, UnknownLabelError
 from curation.pixels import Pixels, decode_rgb
 from curation.vocabulary import LABELS
-from synth import augment_drawn
+from synth import sample as sampling
 from synth.config import SampleConfig
 from synth.generator import Generator
 from synth.plan import PlannedCell, planned_cells
@@ -156,7 +156,7 @@ def test_the_same_call_draws_nothing(augment: Augment, monkeypatch: pytest.Monke
     def refuse(*arguments: Any) -> Iterator[Any]:
         raise AssertionError("drawn again")
 
-    monkeypatch.setattr(augment_drawn, "draw_cells", refuse)
+    monkeypatch.setattr(sampling, "draw_cells", refuse)
     again = augment(own_dataset())
     assert again._fingerprint == first._fingerprint
     assert encoded(again) == encoded(first)
@@ -260,7 +260,7 @@ def test_an_image_that_cannot_be_read_is_named_by_its_row(augment: Augment) -> N
 
 
 def draw_discs(
-    generator: Generator, cells: Sequence[PlannedCell], config: SampleConfig
+    generator: Generator, cells: Sequence[PlannedCell], config: SampleConfig, guide: None
 ) -> Iterator[tuple[PlannedCell, Pixels]]:
     """Draw as a good generator would, but one monocyte in two is a basophil."""
     for cell in cells:
@@ -277,7 +277,7 @@ def is_blue_as_basophils(image: Pillow.Image) -> bool:
 def test_selection_drops_what_the_real_cells_speak_against(
     augment: Augment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(augment_drawn, "draw_cells", draw_discs)
+    monkeypatch.setattr(sampling, "draw_cells", draw_discs)
     data = own_dataset((40, 30, 40))
     wrong = {}
     for select in (False, True):
@@ -304,14 +304,14 @@ def test_fewer_cells_than_asked_for_are_told(
     augment: Augment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def draw_nothing(
-        generator: Generator, cells: Sequence[PlannedCell], config: SampleConfig
+        generator: Generator, cells: Sequence[PlannedCell], config: SampleConfig, guide: None
     ) -> Iterator[tuple[PlannedCell, Pixels]]:
         for cell in cells:
             level = 0 if cell.seed % 2 else 255
             noise = np.random.default_rng(cell.seed).integers(0, 255, (16, 16, 3), np.uint8)
             yield cell, noise if cell.label == "monocyte" else np.full_like(noise, level)
 
-    monkeypatch.setattr(augment_drawn, "draw_cells", draw_nothing)
+    monkeypatch.setattr(sampling, "draw_cells", draw_nothing)
     with pytest.warns(UserWarning, match="dropped: typical lymphocyte 4 lacking"):
         both = augment(own_dataset())
     assert Counter(both["label"]) == {0: 6, 1: 6, 2: 2}

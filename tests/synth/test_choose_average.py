@@ -62,7 +62,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return (cells(len(labels), 500).images.astype(int) - wrong).clip(0, 255).astype(np.uint8)
 
     monkeypatch.setattr(module, "_network", lambda averages, width, *_: Tagged(width))
-    monkeypatch.setattr(module, "_draw", draw)
+    monkeypatch.setattr(module, "drawn_by", draw)
     monkeypatch.setattr(module, "inception_features", fake_features)
     weights = InceptionWeights(Path("none"), "f" * 64, "a test")
     monkeypatch.setattr(module, "find_inception", lambda *args, **kwargs: weights)

@@ -216,7 +216,7 @@ def test_guidance_goes_away_from_no_label(
 
 
 def chosen(pipeline: CellDiffusionPipeline, labels: list[str], seeds: list[int]) -> list[int]:
-    found: list[int] = pipeline._acquisitions(labels, seeds, None).tolist()
+    found: list[int] = pipeline.acquisitions_of(labels, seeds, None).tolist()
     return found
 
 

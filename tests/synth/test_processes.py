@@ -88,13 +88,13 @@ def test_several_processes_make_the_corpus_of_one(
     one = sample(made.generator, PLAN, tmp_path / "one", FAST, ranks=Ranks())
     out = tmp_path / "several"
     drawn: dict[int, int] = {}
-    plain = sampling._Drawing._draw_piece
+    plain = sampling.Drawing._draw_piece
 
-    def counted(self: sampling._Drawing, *rest: object) -> None:
+    def counted(self: sampling.Drawing, *rest: object) -> None:
         drawn[self.ranks.rank] = drawn.get(self.ranks.rank, 0) + 1
         plain(self, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sampling._Drawing, "_draw_piece", counted)
+    monkeypatch.setattr(sampling.Drawing, "_draw_piece", counted)
     found = [
         future.result()
         for future in together(
@@ -130,9 +130,9 @@ def test_several_processes_draw_on_together(
 
 
 def failing(rank: int) -> Callable[..., None]:
-    plain = sampling._Drawing._draw_piece
+    plain = sampling.Drawing._draw_piece
 
-    def draw_piece(self: sampling._Drawing, *rest: object) -> None:
+    def draw_piece(self: sampling.Drawing, *rest: object) -> None:
         if self.ranks.rank == rank:
             raise RuntimeError("out of memory")
         plain(self, *rest)  # type: ignore[arg-type]
@@ -155,7 +155,7 @@ def test_a_process_that_fails_ends_the_run_by_name_and_it_goes_on(
         return sample(made.generator.path, PLAN, out, FAST, ranks=ranks)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sampling._Drawing, "_draw_piece", failing(rank))
+        patch.setattr(sampling.Drawing, "_draw_piece", failing(rank))
         futures = together(pool, 2, work)
         with pytest.raises(RuntimeError, match="out of memory"):
             futures[rank].result()
