@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,7 @@ from pydantic import Field
 from curation.errors import MeasurementError
 from curation.manifest import Frozen, View, parse_model
 
-MEASUREMENTS_FORMAT = 1
+MEASUREMENTS_FORMAT = 2
 MEASUREMENTS_NAME = "measurements.json"
 REPORT_NAME = "report.html"
 OPEN_REPORT_NAME = "report-open.html"
@@ -21,10 +22,20 @@ FID_NEEDS = 2_048
 """Images a side under which a plain FID says little: it is greyed out and KID stands in front."""
 
 
+Family = Literal["distance", "coverage", "copying", "shortcuts", "usefulness", "subjects"]
+Verdict = Literal["met", "missed", "open", "no goal"]
+
+
 class Measurement(Frozen):
     """A value with its interval, counts, floor, and how it was measured."""
 
-    name: str = Field(description="kid, fid, nearest_train, nearest_train_held_out, copied_share")
+    name: str = Field(
+        description="kid, fid, coverage, copied_share, c2st_auc, balanced_accuracy, …"
+    )
+    family: Family = "distance"
+    arm: str | None = Field(
+        default=None, description="what is compared, where there are several: a rung of the ladder"
+    )
     label: str = Field(description='a cell label, or "all" for the classes pooled')
     value: float
     low: float | None = Field(default=None, description="95 % interval")
@@ -40,8 +51,26 @@ class Measurement(Frozen):
     extractor: str = Field(description="features' name and the weights' hash")
     pipeline: str = Field(description="what happened to the pixels before the extractor")
     reference: str = Field(description="fingerprint of the real corpus and the splits used")
+    goal_low: float | None = Field(default=None, description="the goal is a value from here on")
+    goal_high: float | None = Field(default=None, description="the goal is a value up to here")
     reliable: bool = True
     note: str | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the goal is met; open where the interval reaches the goal but the value does not.
+
+        A number that is not reliable meets and misses nothing.
+        """
+        if (self.goal_low is None and self.goal_high is None) or not self.reliable:
+            return "no goal"
+        least = -math.inf if self.goal_low is None else self.goal_low
+        most = math.inf if self.goal_high is None else self.goal_high
+        if least <= self.value <= most:
+            return "met"
+        low = self.value if self.low is None else self.low
+        high = self.value if self.high is None else self.high
+        return "open" if low <= most and high >= least else "missed"
 
 
 class Measurements(Frozen):
