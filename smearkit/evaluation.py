@@ -10,7 +10,7 @@ from curation.corpus import Corpus, load_corpus
 from curation.output import refuse_existing, whole_directory, write_whole
 from curation.progress import Progress, silent
 from synth.contact_sheet import jpeg_bytes
-from synth.evaluate import EvaluateConfig, Picture, measure
+from synth.evaluate import EvaluateConfig, measure
 from synth.measure.measurement import (
     MEASUREMENTS_NAME,
     OPEN_REPORT_NAME,
@@ -18,6 +18,7 @@ from synth.measure.measurement import (
     Measurements,
     read_measurements,
 )
+from synth.measure.sides import Picture
 
 
 @dataclass(frozen=True, slots=True)

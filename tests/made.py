@@ -20,6 +20,7 @@ from curation.curate import CurateConfig, curate
 from curation.progress import Progress, silent
 from smearkit.evaluation import evaluate
 from synth import evaluate as measuring
+from synth import kept_features
 from synth.config import SampleConfig, preset
 from synth.evaluate import EvaluateConfig
 from synth.generator import Generator
@@ -109,7 +110,7 @@ def fake_features(
 def use_fake_inception(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure without the Inception network."""
     weights = InceptionWeights(Path("none"), "f" * 64, "a test")
-    monkeypatch.setattr(measuring, "inception_features", fake_features)
+    monkeypatch.setattr(kept_features, "inception_features", fake_features)
     monkeypatch.setattr(measuring, "find_inception", lambda *args, **kwargs: weights)
 
 

@@ -61,7 +61,7 @@ def test_what_is_measured(made: Made) -> None:
     assert found.generator == made.generator.info.fingerprint
     assert found.training_corpus == made.real.fingerprint
     sizes = {m.label: (m.n_real, m.n_synthetic) for m in found.measurements if m.name == "kid"}
-    assert sizes == {"all": (26, 26), "basophil": (14, 14), "monocyte": (12, 12)}
+    assert sizes == {"all": (20, 20), "basophil": (10, 10), "monocyte": (10, 10)}
     for measured in found.measurements:
         if measured.name in ("kid", "fid", "copied_share", "nearest_train"):
             assert measured.floor is not None, measured
@@ -87,6 +87,16 @@ def test_classes_are_cut_to_a_size(made: Made) -> None:
     config = EvaluateConfig(max_per_class=5, min_per_class=4)
     found = measure(made.real, made.synthetic, config).measurements
     assert {m.n_real for m in found.measurements if m.name == "fid"} == {5, 10}
+
+
+def test_held_out_cells_are_test_cells_where_there_are_enough(made: Made) -> None:
+    found = measure(made.real, made.synthetic, MEASURED).measurements
+    assert found.held_out == ("test",)
+    assert found.measurements[0].reference == f"{made.real.fingerprint} test"
+    most = made.real.manifest.classes["test"]
+    many = EvaluateConfig(min_per_class=min(most["basophil"], most["monocyte"]) + 1)
+    found = measure(made.real, made.synthetic, many).measurements
+    assert found.held_out == ("validation", "test")
 
 
 def test_no_class_is_large_enough(made: Made) -> None:
@@ -131,7 +141,7 @@ def test_the_report_directory(made: Made, tmp_path: Path) -> None:
     with Image.open(report.path / "figures" / "real_over_synthetic.jpg") as sheet:
         assert sheet.height > 6 * 64, "two rows for each of three classes"
     assert "NaN" not in (report.path / "measurements.json").read_text()
-    assert json.loads((report.path / "measurements.json").read_bytes())["format_version"] == 1
+    assert json.loads((report.path / "measurements.json").read_bytes())["format_version"] == 2
 
 
 def test_an_existing_report_is_refused(made: Made, tmp_path: Path) -> None:
