@@ -13,7 +13,8 @@ SmearkitError                the work was refused or failed with a named reason 
 ├── GeneratorError           a generator folder cannot be used
 │   └── TrainingPaused       training stopped where it was told to
 ├── MeasurementError         a measurement cannot be made from what was given
-└── ReleaseRefusedError      a gate of the release did not pass
+├── ReleaseRefusedError      a gate of the release did not pass
+└── PublicationError         what was released could not be put where it should stand
 """
 
 from __future__ import annotations
@@ -83,3 +84,7 @@ class MeasurementError(SmearkitError):
 
 class ReleaseRefusedError(SmearkitError):
     """A gate of the release did not pass."""
+
+
+class PublicationError(SmearkitError):
+    """What was released could not be put where it should stand; the text says what stands now."""
