@@ -1,17 +1,15 @@
-"""What a publication would send. The publication itself comes with its own version."""
+"""What a publication sends: the files of both datasets, once they fit the release's checksums."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from curation.corpus import file_sha256
 from curation.errors import ReleaseRefusedError
 from curation.manifest import Frozen
 
+from .hub_names import repository_pair
 from .release import read_release
-
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 class RepositoryPlan(Frozen):
@@ -33,11 +31,10 @@ def publication_plan(folder: Path, repo: str) -> PublicationPlan:
 
     Raises: ReleaseRefusedError where the release is not whole or the name is no ORG/NAME.
     """
-    if not _REPOSITORY.fullmatch(repo):
-        raise ReleaseRefusedError(f"{repo!r} is no repository name; expected ORG/NAME")
+    names = repository_pair(repo)
     made = read_release(folder)
     plans = []
-    for name, path in ((repo, made.real), (f"{repo}-synthetic", made.synthetic)):
+    for name, path in zip(names, (made.real, made.synthetic), strict=True):
         check_files(path)
         files = {
             file.relative_to(path).as_posix(): file.stat().st_size
@@ -56,10 +53,7 @@ def check_files(folder: Path) -> None:
     sums = folder / "checksums.txt"
     if not sums.is_file():
         raise ReleaseRefusedError(f"{folder.name}/{sums.name} is missing; make the release again")
-    listed = {}
-    for line in sums.read_text().splitlines():
-        digest, _, name = line.partition("  ")
-        listed[name] = digest
+    listed = read_checksums(sums)
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     odd = sorted((present - {"checksums.txt"}) ^ set(listed))
     if odd:
@@ -70,3 +64,9 @@ def check_files(folder: Path) -> None:
             raise ReleaseRefusedError(
                 f"{folder.name}/{name} was changed after the release was made; make it again"
             )
+
+
+def read_checksums(file: Path) -> dict[str, str]:
+    """Return path -> SHA-256 of what a `checksums.txt` lists."""
+    lines = (line.partition("  ") for line in file.read_text().splitlines())
+    return {name: digest for digest, _, name in lines}

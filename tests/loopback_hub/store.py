@@ -80,7 +80,8 @@ class ObjectStore:
 
     def xet_bytes(self) -> int:
         """Return how many bytes of content Xet's clients have stored."""
-        return sum(p.stat().st_size for p in self.cas.rglob("*") if "xorb" in p.parent.name)
+        blocks = (p for p in self.cas.rglob("default.*") if p.suffix != ".tagset")
+        return sum(path.stat().st_size for path in blocks)
 
     def plain_file(self, sha256: str, size: int) -> Path:
         """Return an object as one file; what came by Xet is put together once."""

@@ -1,0 +1,28 @@
+"""Keeps the progress bars of the Hub's libraries off the terminal, where the verbs' own stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Hide their bars in this block, and show them again where they were shown."""
+    import datasets
+    from huggingface_hub import constants, utils
+
+    # With the variable set to 0 the user asks for them, and the library refuses to hide any.
+    hub = constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not utils.are_progress_bars_disabled()
+    tables = not datasets.utils.are_progress_bars_disabled()
+    if hub:
+        utils.disable_progress_bars()
+    if tables:
+        datasets.utils.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if hub:
+            utils.enable_progress_bars()
+        if tables:
+            datasets.utils.enable_progress_bars()
