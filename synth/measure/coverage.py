@@ -16,7 +16,7 @@ from curation.errors import MeasurementError
 
 from .equal_sides import EqualSides, equal_sides
 from .floors import LARGE_SPLITS, floor_of
-from .half_samples import Z95, spread
+from .half_samples import half_widths
 from .measurement import Measurement
 from .neighbours import NAMES, neighbours, squared_distances
 from .proportion import share_interval
@@ -38,10 +38,10 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Values of one or several measures, (v,), their standard deviations, and over splits."""
+    """Values of one or several measures, (v,), half their intervals, and over splits."""
 
     value: Array
-    deviation: Array
+    half: Array
     floors: Array
 
 
@@ -80,18 +80,18 @@ def _neighbours(part: EqualSides, context: Context) -> list[Measurement]:
 
     rows = np.arange(n)
     values = statistic(rows, rows)
-    deviations = spread(statistic, n, n, seed=part.seed)
+    halves = half_widths(statistic, n, n, seed=part.seed)
     real = squared_distances(part.real)
     floors = np.array([
         astuple(neighbours(real, np.flatnonzero(held), np.flatnonzero(~held), k))
         for held in part.parted
     ])  # fmt: skip
-    found = _Found(values, deviations, floors)
+    found = _Found(values, halves, floors)
     return [_share(name, place, found, part, context) for place, name in enumerate(NAMES)]
 
 
 def _share(name: str, place: int, found: _Found, part: EqualSides, context: Context) -> Measurement:
-    value, half = float(found.value[place]), Z95 * float(found.deviation[place])
+    value, half = float(found.value[place]), float(found.half[place])
     low, high = max(0.0, value - half), value + half
     if name in _SHARES:
         # Halves that all come to 0 or to 1 have no spread; the count of images still has one.
@@ -116,7 +116,7 @@ def _vendi(part: EqualSides, context: Context) -> list[Measurement]:
     rows = np.arange(n)
     score_drawn, score_held = vendi(drawn, rows), vendi(held, rows)
     value = score_drawn / score_held
-    half = Z95 * float(spread(statistic, n, n, seed=part.seed, most=_MOST_HALF)[0])
+    half = float(half_widths(statistic, n, n, seed=part.seed, most=_MOST_HALF)[0])
     real = cosines(part.real)
     parted = part.parted if n <= _LARGE else part.parted[: 1 + LARGE_SPLITS]
     # The sides as they are: training over held-out cells, as drawn over held-out ones.

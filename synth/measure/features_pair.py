@@ -41,7 +41,8 @@ def check_features(side: Features, *, least: int) -> None:
         raise MeasurementError("features hold values that are not finite")
 
 
-def blocks(count: int, rows: int = BLOCK_ROWS) -> Iterator[slice]:
-    """Yield slices that cover `count` rows, at most `rows` at a time."""
+def blocks(count: int, rows: int | None = None) -> Iterator[slice]:
+    """Yield slices that cover `count` rows, at most `rows` at a time, else `BLOCK_ROWS`."""
+    rows = rows or BLOCK_ROWS
     for start in range(0, count, rows):
         yield slice(start, min(start + rows, count))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .features_pair import Features, check_pair
 from .frechet import frechet_of_moments
 from .frechet_subsets import frechet_of_subsets, inner_products
-from .half_samples import Z95, spread
+from .half_samples import half_widths
 from .kernel import Estimate
 from .moments import Moments, merged, moments
 
@@ -59,7 +59,7 @@ def frechet_estimates(a: Features, b: Features, *, seed: int = 0) -> Frechet:
         plain, infinity = _of_products(inner_products(np.concatenate([a, b])), n, m, seed)
     else:
         plain, infinity = _of_moments(a, b, seed)
-    half_plain, half_infinity = Z95 * _spread(a, b, seed)
+    half_plain, half_infinity = _half_widths(a, b, seed)
     return Frechet(
         Estimate(plain, max(0.0, plain - half_plain), plain + half_plain),
         Estimate(infinity, infinity - half_infinity, infinity + half_infinity),
@@ -114,8 +114,8 @@ def _more(so_far: Moments | None, features: Features, rows: Rows) -> Moments:
     return found if so_far is None else merged([so_far, found])
 
 
-def _spread(a: Features, b: Features, seed: int) -> Array:
-    """Return the standard deviations of the distance and of the extrapolated one, (2,)."""
+def _half_widths(a: Features, b: Features, seed: int) -> Array:
+    """Return half the intervals of the distance and of the extrapolated one, (2,)."""
     rng = np.random.default_rng(seed)
 
     def statistic(of_a: Rows, of_b: Rows) -> Array:
@@ -124,4 +124,4 @@ def _spread(a: Features, b: Features, seed: int) -> Array:
         plain = frechet_of_subsets(products, first, second)
         return np.array([plain, _extrapolated(products, first, second, plain, 1, rng)])
 
-    return spread(statistic, len(a), len(b), seed=seed, most=_HALF_IMAGES, halves=_HALVES)
+    return half_widths(statistic, len(a), len(b), seed=seed, most=_HALF_IMAGES, halves=_HALVES)

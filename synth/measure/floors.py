@@ -97,7 +97,8 @@ def kernel_floors(
     taken in blocks of images, so is the floor: its spread would be another's otherwise.
     """
     count = block_count(len(pool) // 2, len(pool) // 2)
-    order = np.random.default_rng(seed).permutation(len(pool))
+    # Not the seed alone: the halves may be drawn with it, and must not be the blocks again.
+    order = np.random.default_rng([seed, 1]).permutation(len(pool))
     found = [
         _kernel_floors(pool[rows], parted[:, rows].astype(np.float64), kernel)
         for rows in (np.sort(part) for part in np.array_split(order, count))

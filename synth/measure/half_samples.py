@@ -19,19 +19,20 @@ Statistic = Callable[[Rows, Rows], NDArray[np.float64]]
 """Rows of the first and of the second set -> its values, (v,)."""
 
 HALVES = 50
-Z95 = 1.959963984540054
 
 
-def spread(
+def half_widths(
     statistic: Statistic, n: int, m: int, *, seed: int, most: int = 1_000, halves: int = HALVES
 ) -> Array:
-    """Return the standard deviations, (v,), of a statistic of n and m images.
+    """Return half the 95 % intervals, (v,), of a statistic of n and m images.
 
     Where half of a set is more than `most` images, that many are drawn and the spread is scaled.
 
     Source: Politis, Romano and Wolf, Subsampling (1999), ch. 2; m out of n without replacement has
     (1/m - 1/n) where all n have 1/n.
     """
+    from scipy.stats import t
+
     rng = np.random.default_rng(seed)
     size_n, size_m = min(n // 2, most), min(m // 2, most)
     found = [
@@ -39,4 +40,5 @@ def spread(
         for _ in range(halves)
     ]
     scale = np.sqrt(max(size_n / (n - size_n), size_m / (m - size_m)))
-    return np.asarray(np.std(found, axis=0, ddof=1) * scale)
+    # So few halves do not know their own spread well: t, not 1.96.
+    return np.asarray(t.ppf(0.975, halves - 1) * np.std(found, axis=0, ddof=1) * scale)

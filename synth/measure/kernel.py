@@ -245,7 +245,7 @@ def _singles(reach: Array, multipliers: Array, noise: float, reference: float) -
 
 def _low(value: float, pairs: Array, singles: Array) -> float:
     """Return the smallest distance whose draws reach up to the value."""
-    if value <= _reached(0.0, pairs, singles, 1 - _TAIL):
+    if value <= max(0.0, _reached(0.0, pairs, singles, 1 - _TAIL)):
         # Nothing contradicts a distance of zero; how far below is told by the pairs alone.
         return min(value, value - float(np.quantile(pairs, 1 - _TAIL)))
     low, high = 0.0, value

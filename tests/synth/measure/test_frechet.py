@@ -6,6 +6,7 @@ from cleanfid.fid import frechet_distance as clean_fid_distance
 from numpy.typing import NDArray
 
 from curation.errors import MeasurementError
+from synth.measure import features_pair
 from synth.measure.frechet import frechet_distance
 
 Array = NDArray[np.float64]
@@ -106,3 +107,32 @@ def test_float32_features_are_worked_on_in_float64() -> None:
 def test_refuses_what_cannot_be_compared(a: Array, b: Array, message: str) -> None:
     with pytest.raises(MeasurementError, match=message):
         frechet_distance(a, b)
+
+
+def test_more_images_than_features_need_no_more_memory_and_give_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a, b = _draw(14, 300, 10), _draw(15, 200, 10)
+    whole = frechet_distance(a, b)
+    monkeypatch.setattr(features_pair, "BLOCK_ROWS", 17)
+    assert frechet_distance(a, b) == pytest.approx(whole, rel=1e-10)
+
+
+def test_images_that_are_all_alike_have_a_distance() -> None:
+    for n in (3, 30):
+        assert frechet_distance(np.ones((n, 5)), np.ones((n + 1, 5))) == 0
+        # By hand: only the means differ, in five features, by two.
+        assert frechet_distance(np.ones((n, 5)), np.full((n, 5), 3.0)) == pytest.approx(20)
+
+
+@pytest.mark.filterwarnings("ignore:The `disp` argument is deprecated:DeprecationWarning")
+def test_few_features_of_the_size_of_inceptions_agree_with_clean_fid() -> None:
+    # Skewed and never negative, with few directions that matter, as Inception's are.
+    rng = np.random.default_rng(16)
+    turn = rng.standard_normal((96, 96)) / np.arange(1, 97)[:, None]
+    a = np.maximum(0, rng.standard_normal((400, 96)) @ turn + 0.4).astype(np.float32)
+    b = np.maximum(0, rng.standard_normal((300, 96)) @ turn + 0.5).astype(np.float32)
+    theirs = clean_fid_distance(
+        a.mean(axis=0), np.cov(a, rowvar=False), b.mean(axis=0), np.cov(b, rowvar=False)
+    )
+    assert frechet_distance(a, b) == pytest.approx(float(theirs), rel=1e-3)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from cleanfid.fid import kernel_distance as clean_fid_distance
 from numpy.typing import NDArray
+from torch_fidelity.metric_kid import kernel_mmd
 
 from curation.errors import MeasurementError
 from synth.measure import kernel
@@ -202,3 +203,67 @@ def test_sets_without_any_spread() -> None:
 def test_refuses_what_cannot_be_compared(a: Array, b: Array, message: str) -> None:
     with pytest.raises(MeasurementError, match=message):
         kernel_distance(a, b)
+
+
+def test_the_value_is_torch_fidelitys() -> None:
+    rng = np.random.default_rng(11)
+    x, y = _rectified(rng, 40), _rectified(rng, 40) + 0.2
+    assert kernel_distance(x, y).value == pytest.approx(kernel_mmd(x, y), rel=1e-9)
+
+
+def _in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "ALL_PAIRS", 50)
+    monkeypatch.setattr(kernel, "BLOCK_IMAGES", 20)
+
+
+def test_blocks_are_at_least_ten_and_not_large() -> None:
+    assert kernel.block_count(5_000, 10) == 1
+    assert kernel.block_count(5_001, 5_001) == 10
+    assert kernel.block_count(10, 200_000) == 80
+
+
+def test_in_blocks_the_value_is_unbiased_and_the_interval_covers_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _in_blocks(monkeypatch)
+    rng = np.random.default_rng(12)
+    for shift, truth in ((0.0, 0.0), (0.3, 0.3014)):  # the truths of the test above
+        found = [
+            kernel_distance(_even(rng, 200), _even(rng, 240) + shift, seed=i) for i in range(ROUNDS)
+        ]
+        values = np.array([estimate.value for estimate in found])
+        assert abs(values.mean() - truth) < 3 * values.std() / np.sqrt(ROUNDS) + 1e-3
+        covered = np.mean([estimate.low <= truth <= estimate.high for estimate in found])
+        assert 0.90 <= covered <= 0.99
+
+
+def test_in_blocks_the_mean_is_of_every_image_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    _in_blocks(monkeypatch)
+    rng = np.random.default_rng(13)
+    seen: list[Array] = []
+
+    def note(x: Array, y: Array) -> Array:
+        seen.append(x[:, 0])
+        return kernel.polynomial(x, y)
+
+    x, y = np.arange(120.0).reshape(60, 2), rng.random((55, 2)) - 9
+    first = kernel_distance(x, y, kernel=note, seed=1)
+    found = np.concatenate(seen)
+    # Within the set and across: each image of it is a row twice, and none else.
+    assert sorted(found[found >= 0]) == sorted([*x[:, 0], *x[:, 0]])
+    assert kernel_distance(x, y, seed=1) == first
+    assert kernel_distance(x, y, seed=2).value != first.value
+
+
+def test_few_images_against_many_are_not_cut_into_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    _in_blocks(monkeypatch)
+    rng = np.random.default_rng(14)
+    x, y = _even(rng, 12), _even(rng, 70)
+    assert kernel_distance(x, y).value == pytest.approx(kernel.kernel_mean(x, y), rel=1e-12)
+
+
+def test_an_estimate_below_zero_has_an_interval_however_few_the_draws() -> None:
+    rng = np.random.default_rng(15)
+    found = [kernel_distance(_even(rng, 20), _even(rng, 20), draws=2, seed=i) for i in range(50)]
+    assert any(estimate.value < 0 for estimate in found)
+    assert all(estimate.low <= estimate.value <= estimate.high for estimate in found)
