@@ -2,63 +2,66 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+
+import pyarrow.compute as pc
 
 from curation.corpus import Corpus, file_sha256, load_corpus
 from curation.deidentify.released import MadeRelease, record_release
 from curation.deidentify.vault import Vault, default_vault, read_vault
 from curation.errors import ReleaseRefusedError
-from curation.manifest import Frozen, parse_model
 from curation.output import refuse_existing, whole_directory, write_whole
 from curation.progress import Progress, silent
-from synth.measure.measurement import (
-    MEASUREMENTS_NAME,
-    OPEN_FIGURE,
-    OPEN_REPORT_NAME,
-    REPORT_NAME,
-    read_measurements,
+from curation.validate.acquisition_report import AcquisitionReport
+from synth.measure.measurement import MEASUREMENTS_NAME, read_measurements
+
+from .about import About, read_about
+from .candidate import Candidate, key_of
+from .checksums import check_files, write_checksums
+from .dataset_card import CARD_FORMAT
+from .diff import ReleaseDifference
+from .gate import Gate
+from .gates import CHECKS, GATE_NAMES, no_identifier, overridden
+from .release_files import write_derived
+from .release_info import RELEASE_FORMAT, RELEASE_NAME, ReleaseInfo
+from .release_info import Release as Release
+from .release_info import read_release as read_release
+from .release_parts import (
+    copy_dataset,
+    draw_class_sheet,
+    validated_acquisitions,
+    write_acquisitions,
 )
+from .release_record import (
+    RECORD_FORMAT,
+    ReleaseRecord,
+    VersionEntry,
+    Withdrawal,
+    companion_of,
+    read_record,
+)
+from .repository_name import check_repository
+from .version_gate import compare
+from .versions import parse_version
 
-from .dataset_card import Kind, render_card
-from .facts import CardFacts
-from .gates import CHECKS, GATE_NAMES, Candidate, Gate, key_of, no_identifier, overridden
-
-RELEASE_NAME = "release.json"
-_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
-
-
-class ReleaseInfo(Frozen):
-    """`release.json`: what a release directory holds. Written last."""
-
-    format_version: int
-    name: str
-    version: str
-    license: str
-    real: str
-    synthetic: str
-    gates: tuple[Gate, ...]
+KINDS = ("real", "synthetic")
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """A release directory whose gates have passed, or were overridden by name."""
+class Words:
+    """What a maintainer says of a release beside what its files tell."""
 
-    path: Path
-    info: ReleaseInfo
-
-    @property
-    def real(self) -> Path:
-        """The folder of the real dataset."""
-        return self.path / "real"
-
-    @property
-    def synthetic(self) -> Path:
-        """The folder of the synthetic dataset."""
-        return self.path / "synthetic"
+    about: About
+    repository: str | None
+    gated: bool
+    date: str
+    public: Sequence[str] = ()
+    notes: tuple[str, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()
 
 
 def release(
@@ -73,54 +76,157 @@ def release(
     vault: Path | None = None,
     overrides: Sequence[str] = (),
     public: Sequence[str] = (),
+    previous: Path | None = None,
+    about: Path | None = None,
+    repository: str | None = None,
+    gated: bool = False,
+    validation: Path | None = None,
+    date: str | None = None,
     progress: Progress = silent,
 ) -> Release:
     """Make the two dataset folders of one version; refused unless every gate passes.
 
-    `public` are texts that may be published although the source holds them, such as a hospital's
-    name in the name of the source: each has to be given, and is not searched for.
+    `previous` is the release before, with whose rows these are compared; `about` a YAML file of
+    what only the maintainer knows; `repository` the ORG/NAME that the cards name; `validation` what
+    `smearkit validate` made; `date` the day, today unless given. `public` are texts that may be
+    published although the source holds them, such as a hospital's name in the name of the source:
+    each has to be given, and is not searched for.
 
     Raises: ReleaseRefusedError naming every gate that failed; CorpusError; OutputExistsError.
     """
     refuse_existing(out)
     check_words(version, overrides)
+    words = Words(
+        read_about(about), _repository(repository), gated, day(date), tuple(sorted(public))
+    )
     real = real if isinstance(real, Corpus) else load_corpus(real)
     synthetic = synthetic if isinstance(synthetic, Corpus) else load_corpus(synthetic)
-    candidate = _candidate(real, synthetic, report, name, version, license_id, vault)
+    candidate = _candidate(
+        real, synthetic, report, name, version, license_id, vault, _open_previous(previous),
+        words.about,
+    )  # fmt: skip
+    acquisitions = None if validation is None else validated_acquisitions(validation, real)
+    gates = check_gates(candidate, overrides, progress)
+    job = {
+        "stage": "release", "version": version, "name": name, "license": candidate.license,
+        "real": real.fingerprint, "synthetic": synthetic.fingerprint,
+        "measurements": file_sha256(report / MEASUREMENTS_NAME), "overrides": sorted(overrides),
+        "public": sorted(public), "about": words.about.model_dump(mode="json"), "gated": gated,
+        "repository": repository, "date": words.date,
+    }  # fmt: skip
+    with whole_directory(out, job) as partial:
+        _copy(partial, candidate, report, acquisitions)
+        info = finish(partial, candidate, words, gates, overrides, progress)
+    return Release(out, info)
+
+
+def check_gates(
+    candidate: Candidate, overrides: Sequence[str], progress: Progress = silent
+) -> list[Gate]:
+    """Return what every gate says but the one that searches the finished folders.
+
+    Raises: ReleaseRefusedError naming every gate that failed.
+    """
     gates = []
     for number, check in enumerate(CHECKS):
         progress("check", number, len(CHECKS) + 1)
         gates.append(overridden(check(candidate), overrides))
     _refuse_failed(gates)
-    job = {
-        "stage": "release", "version": version, "name": name, "license": candidate.license,
-        "real": real.fingerprint, "synthetic": synthetic.fingerprint,
-        "measurements": file_sha256(report / MEASUREMENTS_NAME), "overrides": sorted(overrides),
-        "public": sorted(public),
-    }  # fmt: skip
-    with whole_directory(out, job) as partial:
-        folders = [partial / kind for kind in ("real", "synthetic")]
-        for folder, corpus in zip(folders, (real, synthetic), strict=True):
-            _copy_data(folder, corpus, report)
-        _write_cards(folders, candidate, name, version, gates)
-        leaks = no_identifier(folders, candidate.vault, public)
-        gates.append(overridden(leaks, overrides))
-        progress("check", len(CHECKS) + 1, len(CHECKS) + 1)
-        if gates[-1].state == "failed":
-            # What holds an identifier must not be left lying beside --out.
-            for folder in folders:
-                shutil.rmtree(folder)
-        _refuse_failed(gates)
-        _write_cards(folders, candidate, name, version, gates)
+    return gates
+
+
+def finish(
+    partial: Path,
+    candidate: Candidate,
+    words: Words,
+    gates: list[Gate],
+    overrides: Sequence[str] = (),
+    progress: Progress = silent,
+) -> ReleaseInfo:
+    """Write cards and checksums over copied datasets, and `release.json` last.
+
+    Raises: ReleaseRefusedError where an identifier is found.
+    """
+    folders = [partial / kind for kind in KINDS]
+    entries = _entries(candidate, words)
+    first = [_record(candidate, words, kind, gates, entries[kind]) for kind in KINDS]
+    facts = [write_derived(f, record) for f, record in zip(folders, first, strict=True)]
+    leaks = no_identifier(folders, candidate.vault, words.public)
+    gates = [*gates, overridden(leaks, overrides)]
+    progress("check", len(CHECKS) + 1, len(CHECKS) + 1)
+    if gates[-1].state == "failed":
+        # What holds an identifier must not be left lying beside --out.
         for folder in folders:
-            _write_checksums(folder)
-        info = ReleaseInfo(
-            format_version=1, name=name, version=version, license=candidate.license,
-            real=real.fingerprint, synthetic=synthetic.fingerprint, gates=tuple(gates),
-        )  # fmt: skip
-        write_whole(partial / RELEASE_NAME, (info.model_dump_json(indent=2) + "\n").encode())
-        _remember(candidate)
-    return Release(out, info)
+            shutil.rmtree(folder)
+    _refuse_failed(gates)
+    for folder, known, kind in zip(folders, facts, KINDS, strict=True):
+        write_derived(folder, _record(candidate, words, kind, gates, entries[kind]), known)
+        write_checksums(folder)
+    info = ReleaseInfo(
+        format_version=RELEASE_FORMAT, name=candidate.name, version=candidate.version,
+        license=candidate.license, real=candidate.real.fingerprint,
+        synthetic=candidate.synthetic.fingerprint, gates=tuple(gates), date=words.date,
+        repository=words.repository,
+        previous=None if candidate.previous is None else candidate.previous.info.version,
+    )  # fmt: skip
+    write_whole(partial / RELEASE_NAME, (info.model_dump_json(indent=2) + "\n").encode())
+    _remember(candidate)
+    return info
+
+
+def _copy(
+    partial: Path, candidate: Candidate, report: Path, acquisitions: AcquisitionReport | None
+) -> None:
+    for kind, corpus in zip(KINDS, (candidate.real, candidate.synthetic), strict=True):
+        copy_dataset(partial / kind, corpus, report)
+    draw_class_sheet(partial / "real", candidate.real)
+    if acquisitions is not None:
+        write_acquisitions(partial / "real", acquisitions)
+
+
+def _entries(candidate: Candidate, words: Words) -> dict[str, tuple[VersionEntry, ...]]:
+    """Return the versions of each dataset, the new one first."""
+    found: ReleaseDifference | None = None if candidate.previous is None else compare(candidate)
+    entries = {}
+    for number, kind in enumerate(KINDS):
+        corpus = candidate.real if kind == "real" else candidate.synthetic
+        entry = VersionEntry(
+            version=candidate.version,
+            date=words.date,
+            rows=corpus.manifest.n_out,
+            fingerprint=corpus.fingerprint,
+            difference=None if found is None else found.datasets[number],
+            notes=words.notes,
+        )
+        earlier: tuple[VersionEntry, ...] = ()
+        if candidate.previous is not None:
+            earlier = read_record(candidate.previous.path / kind).versions
+        entries[kind] = (entry, *earlier)
+    return entries
+
+
+def _record(
+    candidate: Candidate, words: Words, kind: str, gates: Sequence[Gate],
+    entries: tuple[VersionEntry, ...],
+) -> ReleaseRecord:  # fmt: skip
+    other = candidate.synthetic if kind == "real" else candidate.real
+    return ReleaseRecord(
+        format_version=RECORD_FORMAT,
+        card_format=CARD_FORMAT,
+        kind="real" if kind == "real" else "synthetic",
+        name=candidate.name,
+        version=candidate.version,
+        date=words.date,
+        license=candidate.license,
+        source=candidate.source,
+        repository=words.repository,
+        gated=words.gated,
+        about=words.about,
+        companion=companion_of(other),
+        gates=tuple(gates),
+        versions=entries,
+        withdrawals=words.withdrawals,
+    )
 
 
 def _remember(candidate: Candidate) -> None:
@@ -134,29 +240,50 @@ def _remember(candidate: Candidate) -> None:
         record_release(keys, made)
 
 
-def read_release(path: Path) -> Release:
-    """Open a release directory.
-
-    Raises: ReleaseRefusedError where it is not complete.
-    """
-    file = path / RELEASE_NAME
-    if not file.is_file():
-        raise ReleaseRefusedError(f"{path} is no complete release: it has no {RELEASE_NAME}")
-    return Release(path, parse_model(ReleaseInfo, file))
-
-
 def check_words(version: str, overrides: Sequence[str]) -> None:
     """Refuse a version that is not MAJOR.MINOR.PATCH, or the override of an unknown gate.
 
     Raises: ReleaseRefusedError.
     """
-    if not _VERSION.fullmatch(version):
-        raise ReleaseRefusedError(f"version {version!r} is not MAJOR.MINOR.PATCH, such as 1.2.0")
+    parse_version(version)
     unknown = sorted(set(overrides) - set(GATE_NAMES))
     if unknown:
         raise ReleaseRefusedError(
             f"there is no gate {', '.join(unknown)}; the gates are {', '.join(GATE_NAMES)}"
         )
+
+
+def _repository(name: str | None) -> str | None:
+    if name is not None:
+        check_repository(name)
+    return name
+
+
+def day(date: str | None) -> str:
+    """Return a day as YYYY-MM-DD, today's in UTC where none is given.
+
+    Raises: ReleaseRefusedError.
+    """
+    if date is None:
+        return datetime.now(UTC).date().isoformat()
+    try:
+        return datetime.strptime(date, "%Y-%m-%d").date().isoformat()
+    except ValueError as error:
+        raise ReleaseRefusedError(f"date {date!r} is no day such as 2027-01-31") from error
+
+
+def _open_previous(path: Path | None) -> Release | None:
+    if path is None:
+        return None
+    found = read_release(path)
+    for folder in (found.real, found.synthetic):
+        check_files(folder)
+        if not (folder / "reports" / "release.json").is_file():
+            raise ReleaseRefusedError(
+                f"{folder} was released by an earlier smearkit, whose releases cannot be compared. "
+                "Next: release that version again with this one"
+            )
+    return found
 
 
 def _candidate(
@@ -167,6 +294,8 @@ def _candidate(
     version: str,
     license_id: str | None,
     vault: Path | None,
+    previous: Release | None,
+    about: About,
 ) -> Candidate:
     return Candidate(
         real=real,
@@ -175,8 +304,10 @@ def _candidate(
         vault=_find_vault(real, vault),
         name=name,
         version=version,
-        license=license_id or _only_value(real, "license") or "unknown",
-        source=_only_value(real, "source"),
+        license=license_id or _values(real, "license") or "unknown",
+        source=_values(real, "source"),
+        previous=previous,
+        about=about,
     )
 
 
@@ -187,9 +318,10 @@ def _find_vault(real: Corpus, vault: Path | None) -> Vault | None:
     return read_vault(usual) if (usual / "key").is_file() else None
 
 
-def _only_value(corpus: Corpus, column: str) -> str | None:
-    values = sorted({v for v in corpus.rows([column])[column].to_pylist() if v is not None})
-    return "; ".join(values) if values else None
+def _values(corpus: Corpus, column: str) -> str | None:
+    """Return the distinct values of a column as one text; None where all are null."""
+    values = pc.unique(corpus.rows([column])[column].drop_null()).to_pylist()
+    return "; ".join(sorted(values)) if values else None
 
 
 def _refuse_failed(gates: Sequence[Gate]) -> None:
@@ -201,59 +333,3 @@ def _refuse_failed(gates: Sequence[Gate]) -> None:
             "Next: mend the cause; or take the responsibility with --override NAME, "
             "which the card will state"
         )
-
-
-def _copy_data(folder: Path, corpus: Corpus, report: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-    for shard in corpus.manifest.shards:
-        target = folder / shard.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(corpus.path / shard.path, target)
-    reports = folder / "reports"
-    if corpus.manifest.kind == "real":
-        shutil.copytree(report, reports)
-    else:
-        _copy_open_report(report, reports)
-    if (corpus.path / "reports").is_dir():
-        shutil.copytree(corpus.path / "reports", reports, dirs_exist_ok=True)
-    shutil.copyfile(corpus.path / "manifest.json", reports / "corpus.json")
-
-
-def _copy_open_report(report: Path, reports: Path) -> None:
-    """Copy what shows no real cell: the real companion may be gated, this dataset is open."""
-    missing = [name for name in (OPEN_REPORT_NAME, OPEN_FIGURE) if not (report / name).is_file()]
-    if missing:
-        raise ReleaseRefusedError(
-            f"{report} is no complete report: it has no {missing[0]}. "
-            "Next: run `smearkit evaluate` again"
-        )
-    (reports / OPEN_FIGURE).parent.mkdir(parents=True)
-    shutil.copyfile(report / MEASUREMENTS_NAME, reports / MEASUREMENTS_NAME)
-    shutil.copyfile(report / OPEN_REPORT_NAME, reports / REPORT_NAME)
-    shutil.copyfile(report / OPEN_FIGURE, reports / OPEN_FIGURE)
-
-
-def _write_cards(
-    folders: Sequence[Path], candidate: Candidate, name: str, version: str, gates: Sequence[Gate]
-) -> None:
-    facts = CardFacts(
-        name=name, version=version, license=candidate.license, source=candidate.source,
-        real=candidate.real, synthetic=candidate.synthetic, measurements=candidate.measurements,
-        gates=gates,
-    )  # fmt: skip
-    kinds: tuple[Kind, ...] = ("real", "synthetic")
-    for folder, kind in zip(folders, kinds, strict=True):
-        corpus = candidate.real if kind == "real" else candidate.synthetic
-        write_whole(folder / "README.md", render_card(facts, kind).encode())
-        changelog = (
-            f"# Changelog\n\n## {version}\n\n- {corpus.manifest.n_out} {kind} cells, "
-            f"fingerprint `{corpus.fingerprint}`.\n"
-        )
-        write_whole(folder / "CHANGELOG.md", changelog.encode())
-
-
-def _write_checksums(folder: Path) -> None:
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "checksums.txt")
-    lines = [f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}" for path in files]
-    write_whole(folder / "checksums.txt", ("\n".join(lines) + "\n").encode())

@@ -114,7 +114,8 @@ def verify_corpus(corpus: Corpus) -> None:
         # `datasets` would load it with the others.
         if f"data/{path.name}" not in known:
             raise CorpusError(f"data/{path.name} is not in the manifest")
-    expected = corpus_fingerprint(corpus.manifest.kind, corpus.manifest.shards)
+    manifest = corpus.manifest
+    expected = corpus_fingerprint(manifest.kind, manifest.shards, manifest.vocabulary_version)
     if expected != corpus.fingerprint:
         raise CorpusError(f"{MANIFEST_NAME} was changed: fingerprint does not fit its shards")
 
@@ -140,12 +141,14 @@ def _is_empty(column: pa.ChunkedArray) -> bool:
     return bool(column.null_count == len(column))
 
 
-def corpus_fingerprint(kind: str, shards: Sequence[Shard]) -> str:
+def corpus_fingerprint(
+    kind: str, shards: Sequence[Shard], vocabulary: int = VOCABULARY_VERSION
+) -> str:
     """Return the identity of a corpus: a hash over its kind, vocabulary and rows in order."""
     content = {
         "format": _DIGEST_FORMAT,
         "kind": kind,
-        "vocabulary": VOCABULARY_VERSION,
+        "vocabulary": vocabulary,
         "rows": [[shard.split, shard.digest] for shard in shards],
     }
     return blake3(canonical_json(content)).hexdigest(length=16)

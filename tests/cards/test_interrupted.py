@@ -44,7 +44,7 @@ def _interrupted(*args: object, **kwargs: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("place", ["_write_cards", "no_identifier", "_write_checksums"])
+@pytest.mark.parametrize("place", ["write_derived", "no_identifier", "write_checksums"])
 def test_release(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     report = write_report(made.real, made.synthetic, tmp_path / "report")
     out = tmp_path / "release"
