@@ -105,9 +105,10 @@ class CellDiffusionPipeline(DiffusionPipeline):  # type: ignore[misc]
     ) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Draw one image per label and seed; returns (n, side, side, 3) uint8 RGB.
 
-        Noise is bit-equal in every batch; an image may differ by 2 of 255 levels from the one of
-        another batch (worst of 32 cells of a barely trained network; 1 in 200 cells of a better
-        one; batches of 1, 3 and 32, bfloat16 on a CPU).
+        With a stochastic scheduler, the noise of every step comes from the image's own generator,
+        after its first noise. Noise is bit-equal in every batch; an image may differ by 2 of 255
+        levels from the one of another batch (worst of 32 cells of a barely trained network; 1 in
+        200 cells of a better one; batches of 1, 3 and 32, bfloat16 on a CPU).
 
         Source: guidance by a weaker network: Karras et al., Guiding a Diffusion Model with a Bad
         Version of Itself, NeurIPS 2024 (arXiv 2406.02507), eq. 5; in an interval of noise levels:
@@ -122,13 +123,15 @@ class CellDiffusionPipeline(DiffusionPipeline):  # type: ignore[misc]
         scheduler = self.scheduler
         scheduler.set_timesteps(steps)
         low, high = interval or (0.0, float("inf"))
-        x_BCHW = self._noise(seeds) * scheduler.init_noise_sigma
+        # On the CPU whatever the device, so that a seed means the same image everywhere.
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        x_BCHW = self._noise(generators) * scheduler.init_noise_sigma
         x_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)
         for timestep, sigma in zip(scheduler.timesteps, scheduler.sigmas, strict=False):
             strength = guidance if low <= float(sigma) <= high else 1.0
             scaled = scheduler.scale_model_input(x_BCHW, timestep)
             output = self._predict(scaled, timestep, told, against, strength, guide)
-            x_BCHW = scheduler.step(output, timestep, x_BCHW).prev_sample
+            x_BCHW = scheduler.step(output, timestep, x_BCHW, generator=generators).prev_sample
         pixels = self._decoded(pixel_shuffle(x_BCHW, self.config.patch))
         levels = ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         return levels.permute(0, 2, 3, 1).cpu().numpy()
@@ -217,16 +220,12 @@ class CellDiffusionPipeline(DiffusionPipeline):  # type: ignore[misc]
         told: Tensor = self.conditioner(ids, acquisitions)
         return told
 
-    def _noise(self, seeds: Sequence[int]) -> Tensor:
+    def _noise(self, generators: Sequence[torch.Generator]) -> Tensor:
         side, channels = self.config.side, 3
         if self.vae is not None:
             side //= 2 ** (len(self.vae.config.block_out_channels) - 1)
             channels = self.vae.config.latent_channels
-        noise = [
-            # On the CPU whatever the device, so that a seed means the same image everywhere.
-            torch.randn(channels, side, side, generator=torch.Generator().manual_seed(seed))
-            for seed in seeds
-        ]
+        noise = [torch.randn(channels, side, side, generator=one) for one in generators]
         return pixel_unshuffle(torch.stack(noise), self.config.patch).to(self.device)
 
     def _decoded(self, x_BCHW: Tensor) -> Tensor:

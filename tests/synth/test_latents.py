@@ -224,7 +224,7 @@ def test_drawing_decodes(generator: Generator, monkeypatch: pytest.MonkeyPatch) 
     pipeline.draw(["basophil"], [5], 1, 1.0)
     shift, scale = pipeline.config.latent_shift, pipeline.config.latent_scale
     scheduler = pipeline.scheduler
-    noise = pipeline._noise([5]) * scheduler.init_noise_sigma
+    noise = pipeline._noise([torch.Generator().manual_seed(5)]) * scheduler.init_noise_sigma
     sigma = float(scheduler.sigmas[0])
     skipped = noise * 0.25 / (sigma**2 + 0.25)  # EDM's c_skip at sigma_data 0.5
     expected = skipped / torch.tensor(scale).view(1, 4, 1, 1)

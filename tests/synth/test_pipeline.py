@@ -6,7 +6,7 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -278,9 +278,44 @@ def test_an_acquisition_out_of_range_is_refused(
 
 def test_noise_does_not_depend_on_the_batch(made: Made) -> None:
     pipeline = made.generator.pipeline
-    together = pipeline._noise(SEEDS)
+    together = pipeline._noise(_seeded(SEEDS))
     for row, seed in enumerate(SEEDS):
-        assert torch.equal(pipeline._noise([seed])[0], together[row])
+        assert torch.equal(pipeline._noise(_seeded([seed]))[0], together[row])
+
+
+def test_the_noise_of_every_step_is_the_images_own(made: Made) -> None:
+    pipeline = made.generator.pipeline
+    assert pipeline.scheduler.config.algorithm_type == "sde-dpmsolver++"
+
+    def stepped(seeds: Sequence[int]) -> torch.Tensor:
+        """Let the scheduler step twice from equal images and predictions: only noise differs."""
+        scheduler = EDMDPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+        scheduler.set_timesteps(6)
+        x = torch.zeros(len(seeds), 12, 8, 8)
+        generators = _seeded(seeds)
+        for timestep in scheduler.timesteps[:2]:
+            x = scheduler.step(torch.zeros_like(x), timestep, x, generator=generators).prev_sample
+        return x
+
+    together = stepped(SEEDS)
+    for row, seed in enumerate(SEEDS):
+        assert torch.equal(stepped([seed])[0], together[row])
+    assert not torch.equal(together[0], together[1]), "two images, two noises"
+
+
+def test_steps_add_noise(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy = draw(made.generator, ["basophil"], [3], 6).astype(int)
+    again = draw(made.generator, ["basophil"], [3], 6).astype(int)
+    assert np.array_equal(noisy, again)
+    plain = EDMDPMSolverMultistepScheduler.from_config(
+        made.generator.pipeline.scheduler.config, algorithm_type="dpmsolver++"
+    )
+    monkeypatch.setattr(made.generator.pipeline, "scheduler", plain)
+    assert np.abs(draw(made.generator, ["basophil"], [3], 6) - noisy).max() > 20
+
+
+def _seeded(seeds: Sequence[int]) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
 def test_an_image_does_not_depend_on_the_batch(made: Made) -> None:
@@ -308,7 +343,8 @@ class Config: side, patch = 16, 2
 class Bare:
     import torch
     config, device, vae = Config(), torch.device("cpu"), None
-np.save(sys.argv[1], CellDiffusionPipeline._noise(Bare(), [5, 2**40 + 1, 17]).numpy())
+seeded = [Bare.torch.Generator().manual_seed(seed) for seed in (5, 2**40 + 1, 17)]
+np.save(sys.argv[1], CellDiffusionPipeline._noise(Bare(), seeded).numpy())
 """
 
 
@@ -316,7 +352,7 @@ def test_noise_does_not_depend_on_the_process(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", _NOISE, str(tmp_path / "x.npy")], check=True)
     config = TRAINING.model_copy(update={"patch": 2})
     here = build_pipeline(lively(config), config, SHARES)
-    assert torch.equal(torch.from_numpy(np.load(tmp_path / "x.npy")), here._noise(SEEDS))
+    assert torch.equal(torch.from_numpy(np.load(tmp_path / "x.npy")), here._noise(_seeded(SEEDS)))
 
 
 def test_labels_of_the_vocabulary_are_the_ids_of_the_network(

@@ -104,7 +104,8 @@ def test_a_network_that_folds_its_pixels_otherwise_sees_the_same_image(
     # At first it sees the noise that it would begin with itself.
     scheduler = guide.scheduler
     scheduler.set_timesteps(4)
-    noise = guide._noise(SEEDS) * scheduler.init_noise_sigma
+    generators = [torch.Generator().manual_seed(seed) for seed in SEEDS]
+    noise = guide._noise(generators) * scheduler.init_noise_sigma
     expected = scheduler.precondition_inputs(noise, scheduler.sigmas[0])
     torch.testing.assert_close(seen[0], expected, rtol=0, atol=0)
 
