@@ -71,7 +71,7 @@ def checked_folder(path: Path) -> LocalFolder:
     """
     check_files(path)
     sums = {**read_checksums(path / SUMS_NAME), SUMS_NAME: file_sha256(path / SUMS_NAME)}
-    return LocalFolder(path, {name: _local(path / name, sums[name]) for name in sorted(sums)})
+    return LocalFolder(path, {name: local_file(path / name, sums[name]) for name in sorted(sums)})
 
 
 def plain_folder(path: Path) -> LocalFolder:
@@ -82,12 +82,13 @@ def plain_folder(path: Path) -> LocalFolder:
     )  # fmt: skip
     names = [file.relative_to(path).as_posix() for file in files]
     return LocalFolder(
-        path, {n: _local(f, file_sha256(f)) for n, f in zip(names, files, strict=True)}
+        path, {n: local_file(f, file_sha256(f)) for n, f in zip(names, files, strict=True)}
     )
 
 
-def _local(file: Path, sha256: str) -> LocalFile:
-    return LocalFile(file, file.stat().st_size, sha256)
+def local_file(file: Path, sha256: str | None = None) -> LocalFile:
+    """Return a file as it is sent; its SHA-256 is computed where it is not known."""
+    return LocalFile(file, file.stat().st_size, sha256 or file_sha256(file))
 
 
 def git_blob(data: bytes) -> str:

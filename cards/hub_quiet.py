@@ -10,19 +10,24 @@ from contextlib import contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Hide their bars in this block, and show them again where they were shown."""
     import datasets
-    from huggingface_hub import constants, utils
+    from huggingface_hub import constants
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
 
     # With the variable set to 0 the user asks for them, and the library refuses to hide any.
-    hub = constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not utils.are_progress_bars_disabled()
+    hub = constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not are_progress_bars_disabled()
     tables = not datasets.utils.are_progress_bars_disabled()
     if hub:
-        utils.disable_progress_bars()
+        disable_progress_bars()
     if tables:
         datasets.utils.disable_progress_bars()
     try:
         yield
     finally:
         if hub:
-            utils.enable_progress_bars()
+            enable_progress_bars()
         if tables:
             datasets.utils.enable_progress_bars()

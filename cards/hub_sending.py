@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Small files go together; a larger one goes alone, so that it is finished when it is sent.
 _GROUP_BYTES = 2**20
+_OWN_MARKS = {"checksums.txt", "generator.json"}
 
 
 def pull_request(
@@ -64,7 +65,7 @@ def open_pull(repository: Repository, folder: LocalFolder, parent: str, title: s
 
 def holds_nothing_of_others(tree: dict[str, RemoteFile]) -> bool:
     """Tell whether a repository is empty, or was published by this project."""
-    return set(tree) <= {"README.md"} or "checksums.txt" in tree
+    return set(tree) <= {"README.md"} or bool(_OWN_MARKS & set(tree))
 
 
 def _additions(folder: LocalFolder, names: Iterable[str]) -> list[CommitOperationAdd]:

@@ -82,6 +82,16 @@ def publish(
     version exists; PublicationError, which says what stands and what to do next.
     """
     sides, version = release_sides(folder, repo, private, gated, patience or Patience())
+    return publish_sides(sides, version, read_back=read_back, progress=progress)
+
+
+def publish_sides(
+    sides: Sequence[Side], version: str, *, read_back: bool = False, progress: Progress = silent
+) -> Publication:
+    """Put folders into their repositories under one tag, all or none.
+
+    Raises: ReleaseRefusedError; PublicationError.
+    """
     for side in sides:
         survey(side, version)
     already = all(side.standing == "tagged" for side in sides)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import yaml
 from PIL import Image
 
-from cards.release import RELEASE_NAME, ReleaseInfo
+from cards.release_info import RELEASE_NAME, ReleaseInfo
 from curation.cells import SCHEMA
 from curation.corpus_writer import shard_name, write_shard
 

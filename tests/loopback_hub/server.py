@@ -113,9 +113,10 @@ class _Faulty:
             await self._around(fault, scope, receive, send)
 
     async def _around(self, fault: Fault, scope: Any, receive: Any, send: Any) -> None:
+        # In a thread, so that what is called may itself ask this Hub.
         call = fault.call or (lambda: None)
         if fault.kind == "call":
-            call()
+            await asyncio.to_thread(call)
             await self._app(scope, receive, send)
             return
         kept: list[Any] = []
@@ -127,7 +128,7 @@ class _Faulty:
         if fault.kind == "drop_after":
             _hang_up(send)
             return
-        call()
+        await asyncio.to_thread(call)
         for message in kept:
             await send(message)
 
