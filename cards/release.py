@@ -27,7 +27,8 @@ from .diff import ReleaseDifference
 from .gate import Gate
 from .gates import CHECKS, GATE_NAMES, no_identifier, overridden
 from .release_files import write_derived
-from .release_info import RELEASE_FORMAT, RELEASE_NAME, ReleaseInfo
+from .release_info import RELEASE_FORMAT, ReleaseInfo
+from .release_info import RELEASE_NAME as RELEASE_NAME
 from .release_info import Release as Release
 from .release_info import read_release as read_release
 from .release_parts import (

@@ -49,6 +49,9 @@ class Withdrawal(Frozen):
     subjects: int
     cells: int
     trained: int = Field(description="of these cells, in the training split")
+    learned: Literal["yes", "no", "unknown"] = Field(
+        description="whether the generator of the synthetic dataset learned from any of them"
+    )
     measured: str = Field(description="fingerprint of the real corpus that the reports measured")
 
 

@@ -16,6 +16,7 @@ from curation.frozen import Frozen
 
 from .dataset_folder import open_dataset
 from .release_info import RELEASE_NAME, read_release
+from .release_record import read_record
 
 _GENERATOR_NAME = "generator.json"
 
@@ -45,8 +46,12 @@ def trained_on(
     corpora = {real.fingerprint: real}
     for place in places:
         if (place / RELEASE_NAME).is_file():
-            other = open_dataset(read_release(place).real)
+            folder = read_release(place).real
+            other = open_dataset(folder)
             corpora[other.fingerprint] = other
+            # What earlier withdrawals were taken from held these cells in the same split.
+            for earlier in read_record(folder).withdrawals:
+                corpora.setdefault(earlier.measured, other)
     found = []
     for place in places:
         what, fingerprint = _learned_from(place)

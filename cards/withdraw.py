@@ -20,7 +20,12 @@ from curation.deidentify.vault import Vault, all_keys, read_vault
 from curation.errors import ReleaseRefusedError
 from curation.output import refuse_existing, whole_directory, write_whole
 from curation.progress import Progress, silent
-from synth.measure.measurement import OPEN_REPORT_NAME, REPORT_NAME, read_measurements
+from synth.measure.measurement import (
+    OPEN_FIGURE,
+    OPEN_REPORT_NAME,
+    REPORT_NAME,
+    read_measurements,
+)
 
 from .candidate import Candidate
 from .checksums import check_files
@@ -36,8 +41,6 @@ from .withdrawn import record_withdrawn
 from .without_subjects import Removed, clean_reports, without_subjects
 
 _PSEUDONYM = re.compile(r"[0-9a-f]{16}")
-# Of the reports of real cells, what shows or embeds pictures of any of them.
-_SHOWS_REAL = ("figures/real_over_synthetic.jpg", "figures/closest_training_pairs.jpg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +91,18 @@ def withdraw(
     with whole_directory(out, job) as partial:
         _start_anew(partial)
         left, removed = without_subjects(real, gone, partial / "corpus")
-        words = _words(old, number, day(date), removed, len(gone), public)
+        told = trained_on(gone, (release_folder, *also), real)
+        words = _words(old, number, day(date), removed, told[0], public)
         candidate = _candidate(old, left, synthetic, keys, number, words)
         record_withdrawn(keys, gone)
         gates = check_gates(candidate, overrides, progress)
         _copy_real(partial / "real", old, left, removed)
         shutil.copytree(old.synthetic, partial / "synthetic")
-        told = trained_on(gone, (release_folder, *also), real)
         text = notice(old.info.name, words.withdrawals[-1], _earlier(old, keys), told)
         for kind in ("real", "synthetic"):
             write_whole(partial / kind / NOTICE_NAME, text.encode())
-        _keep_corpus(partial, left, removed, old, corpus_out)
         info = finish(partial, candidate, words, gates, overrides, progress)
+        _keep_corpus(left, removed, old, corpus_out)
     return Withdrawn(
         Release(out, info), words.withdrawals[-1], unknown, _earlier(old, keys), told,
         out / "real" / NOTICE_NAME,
@@ -146,15 +149,15 @@ def _start_anew(partial: Path) -> None:
 
 
 def _words(
-    old: Release, version: str, when: str, removed: Removed, subjects: int,
+    old: Release, version: str, when: str, removed: Removed, synthetic: Trained,
     public: Sequence[str],
 ) -> Words:  # fmt: skip
     record = read_record(old.real)
-    cells = sum(removed.cells.values())
+    cells, subjects = sum(removed.cells.values()), len(removed.subjects)
     measured = read_measurements(old.real / "reports").real
     withdrawal = Withdrawal(
         version=version, date=when, subjects=subjects, cells=cells,
-        trained=removed.cells.get("train", 0), measured=measured,
+        trained=removed.cells.get("train", 0), learned=synthetic.learned, measured=measured,
     )  # fmt: skip
     notes = [f"{cells} cells of {subjects} subject(s) were withdrawn: {NOTICE_NAME}"]
     if removed.generalised:
@@ -183,8 +186,9 @@ def _copy_real(folder: Path, old: Release, left: Corpus, removed: Removed) -> No
     copy_rows(folder, left)
     reports = folder / "reports"
     shutil.copytree(old.real / "reports", reports)
-    for name in _SHOWS_REAL:
-        (reports / name).unlink(missing_ok=True)
+    for figure in (reports / "figures").iterdir():
+        if figure.relative_to(reports).as_posix() != OPEN_FIGURE:
+            figure.unlink()
     # The full report embeds pictures of real cells; the open one does not.
     if (reports / OPEN_REPORT_NAME).is_file():
         (reports / OPEN_REPORT_NAME).replace(reports / REPORT_NAME)
@@ -193,9 +197,7 @@ def _copy_real(folder: Path, old: Release, left: Corpus, removed: Removed) -> No
     draw_class_sheet(folder, left)
 
 
-def _keep_corpus(
-    partial: Path, left: Corpus, removed: Removed, old: Release, corpus_out: Path | None
-) -> None:
+def _keep_corpus(left: Corpus, removed: Removed, old: Release, corpus_out: Path | None) -> None:
     """Move the corpus that is left to where it was asked for, or remove it."""
     if corpus_out is None:
         shutil.rmtree(left.path)

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cards.load import load
     from cards.release import Release, release
     from curation.corpus import Corpus, load_corpus
     from curation.curate import CurateConfig, curate
@@ -38,6 +39,7 @@ _HOME = {
     "curate": "curation.curate",
     "evaluate": "smearkit.evaluation",
     "inspect": "smearkit.inspection",
+    "load": "cards.load",
     "load_corpus": "curation.corpus",
     "load_generator": "synth.generator",
     "match_view": "synth.augment",
@@ -60,6 +62,7 @@ __all__ = [
     "curate",
     "evaluate",
     "inspect",
+    "load",
     "load_corpus",
     "load_generator",
     "match_view",

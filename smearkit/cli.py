@@ -8,16 +8,21 @@ from typing import Annotated, Literal
 
 import typer
 
-from curation.errors import SmearkitError
-
+from .check_card_verb import add_check_card_verb
 from .console import progress_bars, say, show_result, table
+from .diff_verb import add_diff_verb
+from .evaluate_verb import add_evaluate_verb
 from .options import pairs, resolve
 from .overlap_verb import add_overlap_verb
 from .privacy_verbs import add_privacy_verbs
+from .publish_verb import add_publish_verb
+from .release_verb import add_release_verb
 from .sample_verb import add_sample_verb
 from .train_verb import add_train_verb
 from .validate_verbs import add_validate_verbs
 from .verb import AsJson, ConfigFile, Out, verb
+from .verify_verb import add_verify_verb
+from .withdraw_verb import add_withdraw_verb
 
 app = typer.Typer(
     name="smearkit",
@@ -224,143 +229,15 @@ def _class_table(classes: dict[str, dict[str, int]]) -> list[str]:
 
 add_train_verb(app)
 add_sample_verb(app)
+add_evaluate_verb(app)
 
 
-@app.command()
-@verb
-def evaluate(
-    real: Annotated[Path, typer.Option(help="The real corpus that the generator learned from.")],
-    synthetic: Annotated[Path, typer.Option(help="A synthetic corpus.")],
-    out: Out,
-    inception: Annotated[
-        Path | None, typer.Option(help="Folder with inception-2015-12-05.pt.")
-    ] = None,
-    download_inception: Annotated[
-        bool, typer.Option("--download-inception", help="Let clean-fid download its network.")
-    ] = False,
-    config_file: ConfigFile = None,
-    max_per_class: Annotated[
-        int | None, typer.Option(help="Cells a class and side for KID and FID.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure synthetic cells against held-out real ones, and write the report."""
-    from synth.evaluate import EvaluateConfig
-    from synth.measure.measurement import REPORT_NAME
-
-    from .evaluation import evaluate as run
-
-    config = resolve(EvaluateConfig, {}, config_file, {"max_per_class": max_per_class})
-    with progress_bars() as progress:
-        report = run(
-            real, synthetic, out, config, inception=inception,
-            download_inception=download_inception, progress=progress,
-        )  # fmt: skip
-    keys = {
-        "name", "label", "value", "low", "high", "n_real", "n_synthetic", "floor", "extractor",
-        "reliable",
-    }  # fmt: skip
-    found = report.measurements.measurements
-    page = out / REPORT_NAME
-    result = {
-        "report": str(page),
-        "measurements": [entry.model_dump(include=keys) for entry in found],
-        "skipped": report.measurements.skipped,
-    }
-    rows = [
-        [f"{m.name} {m.label}", _short(m.value), _interval(m.low, m.high), _short(m.floor),
-         m.n_synthetic, "" if m.reliable else "small n"]
-        for m in found
-    ]  # fmt: skip
-    lines = [str(page), *table(["measure", "value", "95 %", "floor", "n", ""], rows)]
-    show_result(result, lines, as_json=as_json)
-
-
-def _short(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "–" if low is None or high is None else f"{low:.3g} to {high:.3g}"
-
-
-@app.command()
-@verb
-def release(
-    real: Annotated[Path, typer.Option(help="The real corpus.")],
-    synthetic: Annotated[Path, typer.Option(help="The synthetic corpus.")],
-    report: Annotated[Path, typer.Option(help="What `smearkit evaluate` made of the two.")],
-    version: Annotated[str, typer.Option(help="MAJOR.MINOR.PATCH.")],
-    out: Out,
-    name: Annotated[str, typer.Option(help="Title of the cards.")] = "Blood smear cells",
-    license_id: Annotated[
-        str | None, typer.Option("--license", help="Licence id; default: the rows' own.")
-    ] = None,
-    vault: Annotated[
-        Path | None, typer.Option(help="Vault of the real corpus; default REAL-vault.")
-    ] = None,
-    override: Annotated[
-        list[str] | None, typer.Option(help="Gate to override; the card says so. Repeatable.")
-    ] = None,
-    public: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT",
-            help="May be published though the source holds it, such as "
-            "the hospital's name. Repeatable.",
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make the two dataset folders of one version; refused unless every gate passes."""
-    from cards.release import release as run
-
-    with progress_bars() as progress:
-        made = run(
-            real, synthetic, report, version, out, name=name, license_id=license_id, vault=vault,
-            overrides=override or (), public=public or (), progress=progress,
-        )  # fmt: skip
-    gates = made.info.gates
-    result = {
-        "release": str(out), "version": version, "real": str(made.real),
-        "synthetic": str(made.synthetic), "gates": {gate.name: gate.state for gate in gates},
-    }  # fmt: skip
-    lines = [
-        f"{out}  version {version}",
-        f"  {made.real}",
-        f"  {made.synthetic}",
-        *(f"  {gate.state:<10}  {gate.name}: {gate.detail}" for gate in gates),
-    ]
-    show_result(result, lines, as_json=as_json)
-
-
-@app.command()
-@verb
-def publish(
-    release_folder: Annotated[Path, typer.Argument(metavar="RELEASE", help="What `release` made.")],
-    repo: Annotated[str, typer.Option(help="ORG/NAME on the Hub.")],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List what would be sent, send nothing.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """List what would be sent to the Hub (sending itself is not in this version)."""
-    from cards.hub import publication_plan
-
-    plan = publication_plan(release_folder, repo)
-    if not dry_run:
-        raise SmearkitError(
-            "this version cannot send anything yet. Next: --dry-run lists what would be sent; "
-            "`hf upload` can send the two folders by hand"
-        )
-    lines = [
-        f"{entry.repository}  version {plan.version}: {len(entry.files)} files, "
-        f"{sum(entry.files.values()) / 1e6:.1f} MB"
-        for entry in plan.repositories
-    ]
-    for entry in plan.repositories:
-        lines += [f"  {size:>12,}  {entry.repository}/{file}" for file, size in entry.files.items()]
-    show_result(plan.model_dump(mode="json"), lines, as_json=as_json)
+add_release_verb(app)
+add_check_card_verb(app)
+add_verify_verb(app)
+add_diff_verb(app)
+add_withdraw_verb(app)
+add_publish_verb(app)
 
 
 @app.command()
