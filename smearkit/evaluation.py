@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cards.report import Figure, render_report
+from cards.report import render_report
+from cards.report_charts import chart_images
+from cards.report_figures import encode_pictures, png_bytes
 from curation.corpus import Corpus, load_corpus
 from curation.output import refuse_existing, whole_directory, write_whole
 from curation.progress import Progress, silent
@@ -19,6 +22,9 @@ from synth.measure.measurement import (
     read_measurements,
 )
 from synth.measure.sides import Picture
+
+_AS_JPEG = ("real_over_synthetic", "synthetic")
+"""Sheets of many cells that a card shows, and that are several times smaller so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +67,41 @@ def evaluate(
             real, synthetic, config, inception=inception, download_inception=download_inception,
             progress=progress,
         )  # fmt: skip
-        figures = [_figure(picture) for picture in found.pictures if picture.shows_real]
-        drawn = [_figure(picture) for picture in found.pictures if not picture.shows_real]
-        (partial / "figures").mkdir(exist_ok=True)
-        for figure in (*figures, *drawn):
-            write_whole(partial / "figures" / f"{figure.name}.jpg", figure.image)
-        facts = _facts(real, synthetic)
-        for name, shown in ((REPORT_NAME, figures), (OPEN_REPORT_NAME, drawn)):
-            page = render_report(found.measurements, shown, facts=facts)
+        facts, settings = _facts(real, synthetic), _settings(config)
+        shows_no_real = [picture for picture in found.pictures if not picture.shows_real]
+        for name, pictures in ((REPORT_NAME, found.pictures), (OPEN_REPORT_NAME, shows_no_real)):
+            figures = encode_pictures(pictures)
+            page = render_report(found.measurements, figures, facts=facts, settings=settings)
             write_whole(partial / name, page.encode())
+        _write_figures(partial / "figures", found.pictures, found.measurements)
         text = found.measurements.model_dump_json(indent=2) + "\n"
         write_whole(partial / MEASUREMENTS_NAME, text.encode())
     return Report(out, read_measurements(out))
 
 
-def _figure(picture: Picture) -> Figure:
-    image = jpeg_bytes(picture.image)
-    return Figure(picture.name, picture.title, picture.caption, picture.alt, image)
+def _write_figures(folder: Path, pictures: Sequence[Picture], measurements: Measurements) -> None:
+    """Write every figure of the report as PNG, and the sheets that a card shows as JPEG too."""
+    folder.mkdir(exist_ok=True)
+    images = [(picture.name, picture.image) for picture in pictures]
+    for name, image in (*images, *chart_images(measurements)):
+        write_whole(folder / f"{name}.png", png_bytes(image))
+        if name in _AS_JPEG:
+            write_whole(folder / f"{name}.jpg", jpeg_bytes(image))
 
 
 def _facts(real: Corpus, synthetic: Corpus) -> dict[str, str]:
     made = synthetic.manifest
     return {
-        "Real cells": f"{real.manifest.n_out} in {len(real.manifest.class_totals())} classes",
+        "Real cells": f"{real.manifest.n_out:,} in {len(real.manifest.class_totals())} classes",
         "Splits are disjoint by": real.manifest.grouped_by.replace("_", " "),
-        "Synthetic cells": f"{made.n_out} of {made.n_in} drawn",
+        "Synthetic cells": f"{made.n_out:,} of {made.n_in:,} drawn",
         "Steps, guidance": f"{made.config.get('steps')}, {made.config.get('guidance')}",
+    }
+
+
+def _settings(config: EvaluateConfig) -> dict[str, str]:
+    found = config.model_dump(mode="json")
+    return {
+        name.replace("_", " "): ", ".join(value) if isinstance(value, list) else str(value)
+        for name, value in found.items()
     }

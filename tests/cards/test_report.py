@@ -3,94 +3,30 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
-import json
 import math
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cards.charts import Bar, axis_ticks, bar_chart
-from cards.report import Figure, format_number, readable_label, render_report
+from cards.report import MAX_REPORT_BYTES, render_report
+from cards.report_figures import Figure, encode_pictures
+from cards.report_metrics import readable_label
+from cards.report_numbers import number_of
 from curation.errors import SmearkitError
-from curation.manifest import View
-from synth.measure.measurement import Measurement, Measurements
-
-VOID = {"meta", "link", "img", "br", "hr", "input"}
-CLASSES = {
-    "promyelocyte": 0.0833, "basophil": 0.0702, "lymphocyte_large_granular": 0.0624,
-    "myelocyte": 0.0512, "metamyelocyte": 0.0475, "immature_granulocyte_unspecified": 0.0389,
-    "neutrophil_band": 0.0261, "neutrophil_segmented": 0.0213, "monocyte": 0.0192,
-    "eosinophil": 0.0185, "lymphocyte": 0.0148, "erythroblast": 0.0094, "platelet": 0.0031,
-}  # fmt: skip
-
-
-def measured(name: str, label: str, value: float, **changes: object) -> Measurement:
-    fields: dict[str, object] = {
-        "name": name,
-        "label": label,
-        "value": value,
-        "n_real": 2_440,
-        "n_synthetic": 13_000,
-        "direction": "zero" if name == "copied_share" else "lower",
-        "extractor": "inception (weights 7f2c90be)",
-        "pipeline": "central view, resized to 299 px",
-        "reference": "b3:9e1f validation+test",
-    }
-    return Measurement.model_validate(fields | changes)
-
-
-def pooled() -> list[Measurement]:
-    return [
-        measured("kid", "all", 0.02134, low=0.0186, high=0.0243, floor=0.0001,
-                 floor_low=-0.0003, floor_high=0.0006),
-        measured("fid", "all", 28.43, low=27.1, high=29.9, floor=9.83, n_real=1_220,
-                 reliable=False),
-        measured("copied_share", "all", 0.0, low=0.0, high=0.00028, n_real=9_760),
-        measured("nearest_train", "all", 0.7123, low=0.7088, high=0.7161),
-        measured("nearest_train_held_out", "all", 0.7391, low=0.7302, high=0.7466),
-    ]  # fmt: skip
-
-
-def by_class() -> list[Measurement]:
-    found = []
-    for place, (label, kid) in enumerate(reversed(CLASSES.items())):
-        n = 420 - 28 * place
-        found += [
-            measured("kid", label, kid, low=kid - 0.01, high=kid + 0.01, floor=0.0004,
-                     floor_low=-0.002, floor_high=0.003, n_real=n, n_synthetic=1_000,
-                     note="few held-out cells" if n < 100 else None),
-            measured("fid", label, 900 * kid + 20, n_real=n, reliable=False),
-            measured("copied_share", label, 0.0, low=0.0, high=0.0037),
-            measured("nearest_train", label, 0.7 + kid, low=0.69 + kid, high=0.71 + kid),
-            measured("nearest_train_held_out", label, 0.73 + kid),
-        ]  # fmt: skip
-    return found
-
-
-def evaluation(found: list[Measurement] | None = None, **changes: object) -> Measurements:
-    fields: dict[str, object] = {
-        "format_version": 1,
-        "real": "b3:real" + "0" * 57,
-        "synthetic": "b3:synthetic" + "1" * 52,
-        "generator": "b3:generator" + "2" * 52,
-        "training_corpus": "b3:training" + "3" * 53,
-        "view": View(side=64, crop=2 / 3),
-        "held_out": ("validation", "test"),
-        "seconds": 1_932.4,
-        "measurements": tuple(pooled() + by_class() if found is None else found),
-        "skipped": {"hairy_cell": "only 6 held-out real cells; at least 32 are needed"},
-        "versions": {"torch": "2.9.0", "smearkit": "0.1.0"},
-    }
-    return Measurements.model_validate(fields | changes)
+from tests.cards.html_page import Page
+from tests.cards.made_report import (
+    CLASSES,
+    RUNGS,
+    SHORTCUTS,
+    evaluation,
+    full,
+    measured,
+    pictures,
+)  # fmt: skip
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (96, 64)) -> bytes:
@@ -110,45 +46,15 @@ def figure(name: str = "real_over_synthetic", **changes: object) -> Figure:
     return Figure(name=name, **(fields | changes))  # type: ignore[arg-type]
 
 
-class Page(HTMLParser):
-    """The parsed page: whether its tags balance, its text, and every attribute in it."""
-
-    def __init__(self, document: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.text: list[str] = []
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.feed(document)
-        self.close()
-        assert self.open == [], f"left open: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, {key: value or "" for key, value in attrs}))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, {key: value or "" for key, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        opened = self.open.pop() if self.open else None
-        assert opened == tag, f"</{tag}> closes <{opened}> at {self.getpos()}"
-
-    def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
-            self.text.append(data)
-
-    def attributes(self, tag: str, key: str) -> list[str]:
-        return [attrs[key] for name, attrs in self.tags if name == tag and key in attrs]
-
-    def words(self) -> str:
-        return re.sub(r"[ \n]+", " ", " ".join(self.text))
-
-
 @pytest.fixture(scope="module")
 def document() -> str:
+    return made_report()
+
+
+def made_report() -> str:
     figures = (figure(), figure("closest_pairs", image=picture("JPEG")))
-    return render_report(evaluation(), figures, facts={"Version": "1.2.0"})
+    facts, settings = {"Version": "1.2.0"}, {"seed": "4711"}
+    return render_report(evaluation(), figures, facts=facts, settings=settings)
 
 
 @pytest.fixture(scope="module")
@@ -164,10 +70,10 @@ def test_every_measurement_is_in_the_page(page: Page) -> None:
     words = page.words()
     for m in evaluation().measurements:
         assert repr(m.value) in values
-        assert format_number(m.value, m.name) in words
+        assert number_of(m, m.value) in words
         assert readable_label(m.label) in words.casefold()
         for bound in (m.low, m.high, m.floor, m.floor_low, m.floor_high):
-            assert bound is None or format_number(bound, m.name) in words
+            assert bound is None or number_of(m, bound) in words
         assert f"{m.n_real:,}" in words
         assert f"{m.n_synthetic:,}" in words
         assert m.note is None or m.note in words
@@ -181,17 +87,19 @@ def test_the_rest_of_the_file_is_in_the_page(page: Page) -> None:
         found.measurements[0].extractor, found.measurements[0].pipeline,
         found.measurements[0].reference, "torch 2.9.0", "smearkit 0.1.0", "validation and test",
         "the central 66.7\u00a0% at 64 × 64 pixels", "32 min 12 s", "hairy cell",
-        found.skipped["hairy_cell"], "Version", "1.2.0",
+        found.skipped["hairy_cell"], "Version", "1.2.0", "seed 4711",
     ):  # fmt: skip
         assert text in words
 
 
 def test_kid_stands_in_front_and_classes_are_worst_first(document: str) -> None:
     assert document.index("Kernel inception distance") < document.index("Fréchet inception")
-    rows = re.findall(r'<th scope="row">([^<]+)', document)
+    table = document.split('id="table-distance-kid"')[1]
+    rows = re.findall(r'<th scope="row">([^<]+)', table)
     assert rows[: len(CLASSES)] == [readable_label(label) for label in CLASSES]
-    labels = re.findall(r'<text class="label"[^>]*>([^<]+)', document)
-    assert labels == 2 * [readable_label(label) for label in CLASSES]
+    chart = document.split('id="chart-distance-kid-wide-title"')[1].split("</svg>")[0]
+    labels = re.findall(r'<text class="label"[^>]*>([^<]+)', chart)
+    assert labels == [readable_label(label) for label in CLASSES]
 
 
 def test_greyed_fid_says_why(document: str, page: Page) -> None:
@@ -234,73 +142,6 @@ def test_figures_are_embedded(page: Page) -> None:
     assert base64.b64decode(sources[0].split(",")[1]) == picture()
     assert page.attributes("img", "alt") == ["Two rows of cells"] * 2
     assert page.attributes("img", "width") == ["96"] * 2
-
-
-# --- the verdict ---
-
-
-def verdict(found: list[Measurement], **changes: object) -> str:
-    document = render_report(evaluation(found, **changes), [])
-    block = document.split('<div class="verdict">')[1].split("</div>")[0]
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", block)).replace("\u00a0", " ").split())
-
-
-def test_verdict_in_words() -> None:
-    assert verdict(pooled() + by_class()) == (
-        "The synthetic cells still differ measurably from real ones; none was found to copy a "
-        "training cell. "
-        "Over all classes, 13,000 synthetic cells lie at a KID of 0.0213 (95 % interval 0.0186 to "
-        "0.0243) from 2,440 held-out real cells, where two sets of real cells of that size lie "
-        "0.0001 apart (the floor). "
-        "Of 13 classes, promyelocyte is the furthest from real (KID 0.0833) and platelet the "
-        "nearest (0.0031), and one class could not be measured. "
-        "Among 13,000 synthetic cells no copy was found (95 % interval up to 0.03 %)."
-    )
-
-
-def test_verdict_names_copies() -> None:
-    found = [
-        measured("copied_share", "all", 0.0125, low=0.01, high=0.016),
-        measured("copied_share", "monocyte", 0.2),
-        measured("copied_share", "basophil", 0.0),
-    ]
-    text = verdict(found)
-    assert "some copy training cells" in text
-    assert "1.2 % (95 % interval 1.0 % to 1.6 %) are copies of training cells" in text
-    assert "most of all monocyte" in text
-
-
-def test_a_copy_in_one_class_is_enough() -> None:
-    found = [measured("copied_share", "monocyte", 0.001)]
-    assert "Copies of training cells were found in one class" in verdict(found)
-
-
-def test_verdict_of_cells_at_the_floor() -> None:
-    kid = measured("kid", "all", 0.0004, low=-0.001, high=0.002, floor=0.0001, floor_high=0.0006)
-    text = verdict([kid], skipped={})
-    assert "cannot be told from real ones by this measurement" in text
-    assert "whether they copy training cells was not measured" in text
-    assert "No class was measured on its own." in text
-
-
-def test_verdict_without_any_measurement() -> None:
-    text = verdict([], skipped={})
-    assert "was not measured overall" in text
-    assert "No class was measured on its own." in text
-
-
-def test_one_class_is_neither_furthest_nor_nearest() -> None:
-    text = verdict([measured("kid", "basophil", 0.07)], skipped={})
-    assert "The one class measured is basophil (KID 0.0700)." in text
-
-
-@pytest.mark.parametrize(("value", "said"), [(0.70, "no closer"), (0.80, "lie closer")])
-def test_copying_is_judged_against_held_out_cells(value: float, said: str) -> None:
-    found = [
-        measured("nearest_train", "all", value, low=value - 0.01, high=value + 0.01),
-        measured("nearest_train_held_out", "all", 0.72, low=0.71, high=0.73),
-    ]
-    assert said in Page(render_report(evaluation(found), [])).words()
 
 
 # --- what is refused, and what is safe ---
@@ -351,8 +192,7 @@ def test_scrolling_boxes_are_reached_by_keyboard(page: Page) -> None:
 
 
 def test_same_input_same_document(document: str) -> None:
-    figures = (figure(), figure("closest_pairs", image=picture("JPEG")))
-    assert render_report(evaluation(), figures, facts={"Version": "1.2.0"}) == document
+    assert made_report() == document
 
 
 def test_over_5_mb_is_refused_with_the_largest_figure() -> None:
@@ -378,73 +218,6 @@ def test_two_figures_of_one_name_are_refused() -> None:
         render_report(evaluation(), [figure(), figure()])
 
 
-# --- numbers, labels, charts ---
-
-
-@pytest.mark.parametrize(
-    ("value", "name", "text"),
-    [
-        (0.02134, "kid", "0.0213"),
-        (-0.00213, "kid", "−0.0021"),
-        (-0.00001, "kid", "0.0000"),
-        (158.04, "fid", "158.0"),
-        (1234.5, "fid", "1,234.5"),
-        (0.7123, "nearest_train", "0.712"),
-        (0.0, "copied_share", "0\u00a0%"),
-        (1.0, "copied_share", "100\u00a0%"),
-        (0.0125, "copied_share", "1.2\u00a0%"),
-        (0.00002, "copied_share", "0.002\u00a0%"),
-        (0.0, "other", "0"),
-        (0.93421, "other", "0.934"),
-        (1234.5, "other", "1,234"),
-        (-1.5e-9, "other", "−1.50e−09"),
-        (math.nan, "kid", "not a number"),
-        (-math.inf, "kid", "−∞"),
-    ],
-)
-def test_format_number(value: float, name: str, text: str) -> None:
-    assert format_number(value, name) == text
-
-
-@pytest.mark.parametrize(
-    ("label", "text"),
-    [
-        ("neutrophil_segmented", "neutrophil, segmented"),
-        ("lymphocyte_large_granular", "lymphocyte, large granular"),
-        ("immature_granulocyte_unspecified", "immature granulocyte, unspecified"),
-        ("plasma_cell", "plasma cell"),
-        ("all", "all classes"),
-    ],
-)
-def test_readable_label(label: str, text: str) -> None:
-    assert readable_label(label) == text
-
-
-@pytest.mark.parametrize(
-    ("low", "high"), [(0.0, 1.0), (-0.0035, 0.0973), (0.0, 3e-9), (-7.0, 1234.0), (-1.0, 0.0)]
-)
-def test_axis_ticks_are_few_round_and_inside(low: float, high: float) -> None:
-    ticks = axis_ticks(low, high, 5)
-    assert 2 <= len(ticks) <= 5
-    assert all(low - 1e-9 * (high - low) <= tick <= high + 1e-9 * (high - low) for tick in ticks)
-    steps = [after - before for before, after in pairwise(ticks)]
-    assert max(steps) == pytest.approx(min(steps))
-    assert any(abs(tick) < 1e-12 * (high - low) for tick in ticks)
-
-
-@pytest.mark.parametrize("value", [0.0, 1e-300, -3.0, 1e12, math.nan, math.inf])
-def test_a_chart_of_any_value_is_whole(value: float) -> None:
-    bars = [Bar("one", value, "x", low=value, high=value), Bar("two", 0.0, "0")]
-    drawn = bar_chart(bars, key="k", title="t", description="d", number=str)
-    page = Page(str(drawn))
-    numbers = [attrs[key] for _, attrs in page.tags for key in ("x", "x1", "width") if key in attrs]
-    assert all(math.isfinite(float(number)) for number in numbers)
-
-
-def test_a_chart_of_nothing_is_nothing() -> None:
-    assert bar_chart([], key="k", title="t", description="d", number=str) == ""
-
-
 def test_a_report_of_odd_values_renders() -> None:
     found = [
         measured("kid", "basophil", math.nan),
@@ -454,64 +227,44 @@ def test_a_report_of_odd_values_renders() -> None:
     ]
     words = Page(render_report(evaluation(found), [])).words()
     assert "not a number" in words
-    assert "whether they copy training cells was not measured" in words
     assert "at least 0.1000" in words
     assert "at most 0.1000" in words
 
 
-# --- in a browser ---
+# --- its sections ---
 
 
-def _chromium() -> str:
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    pytest.skip("no chromium on this machine")
+SECTIONS = ("summary", "cells", "map", "classes", "worst", "copying", "usefulness", "shortcuts",
+            "subjects", "skipped", "scorecard", "provenance", "glossary")  # fmt: skip
 
 
-def _browse(page: Path, profile: Path, *arguments: str) -> str:
-    command = [
-        _chromium(), "--headless", "--no-sandbox", "--disable-gpu",
-        "--disable-background-networking", "--no-first-run", "--hide-scrollbars",
-        f"--user-data-dir={profile}", *arguments, page.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout
+def test_sections_stand_in_their_order_and_each_is_linked() -> None:
+    names = ("cells_basophil", "feature_map", "worst", "closest_training_pairs")
+    document = render_report(full(), [figure(name) for name in names])
+    assert re.findall(r'<h2 id="([a-z]+)"', document) == list(SECTIONS)
+    page = Page(document)
+    links = {href[1:] for href in page.attributes("a", "href")}
+    assert set(SECTIONS) - {"summary"} <= links
 
 
-# The page lies in a frame, because a browser window cannot be made as narrow as a phone.
-_MEASURE = """<!DOCTYPE html><body style="margin:0"><iframe id="frame" srcdoc="{document}"
-style="width:{width}px;height:900px;border:0"></iframe><script>
-document.getElementById("frame").onload = (event) => {{
-  const root = event.target.contentDocument.documentElement;
-  const wide = [...root.querySelectorAll("body *")].filter((element) => {{
-    const box = element.getBoundingClientRect();
-    return box.right > {width} + 1 && !element.closest(".scroll, .skip");
-  }});
-  document.body.dataset.found = JSON.stringify(
-    {{width: root.scrollWidth, wide: wide.map((element) => element.outerHTML.slice(0, 80)),
-      height: root.scrollHeight}});
-}};</script></body>"""
+def test_a_report_of_nothing_is_whole() -> None:
+    words = Page(render_report(evaluation([], skipped={}), [])).words()
+    assert "No goal was set for anything" in words
+    assert words.count("Not measured") >= 6
 
 
-@pytest.mark.e2e
-@pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_is_wider_than_the_window(document: str, tmp_path: Path, width: int) -> None:
-    page = tmp_path / "framed.html"
-    page.write_text(_MEASURE.format(document=html.escape(document), width=width), "utf-8")
-    profile = tmp_path / "profile"
-    dom = _browse(page, profile, "--virtual-time-budget=5000", "--dump-dom")
-    match = re.search(r'data-found="([^"]*)"', dom)
-    assert match is not None, "the page did not load"
-    found = json.loads(html.unescape(match[1]))
-    assert found["wide"] == []
-    assert found["width"] <= width
-    assert found["height"] > 1_000
+def test_a_full_report_of_the_largest_pictures_is_below_5_mb() -> None:
+    document = render_report(full(), encode_pictures(pictures()))
+    assert 3_000_000 < len(document.encode()) < MAX_REPORT_BYTES
+    page = Page(document)
+    shown = [p.name for p in pictures() if p.name != "real_over_synthetic"]
+    assert len(page.attributes("img", "src")) == len(shown)
 
-    shot = tmp_path / "shot.png"
-    _browse(page, profile, f"--window-size={width},900", f"--screenshot={shot}")
-    with Image.open(shot) as image:
-        colours = image.convert("RGB").getcolors(maxcolors=1 << 24)
-        assert image.width == width
-    assert colours is not None
-    assert len(colours) > 20, "the screenshot is blank"
+
+def test_ladder_and_shortcuts_have_a_row_an_arm() -> None:
+    document = render_report(full(), [])
+    ladder = document.split('id="table-usefulness-balanced-accuracy-arms"')[1].split("</table>")[0]
+    assert re.findall(r'<th role="rowheader" scope="row">([^<]+)', ladder) == list(RUNGS)
+    table = document.split('id="table-shortcuts-shortcut-auc-arms"')[1].split("</table>")[0]
+    ranked = sorted(SHORTCUTS, key=lambda arm: -abs(SHORTCUTS[arm] - 0.5))
+    assert re.findall(r'<th role="rowheader" scope="row">([^<]+)', table) == ranked

@@ -53,8 +53,8 @@ VERBS = {
         "--json",
     },
     "evaluate": {
-        "--real", "--synthetic", "--out", "-o", "--inception", "--download-inception", "--config",
-        "--max-per-class", "--json",
+        "--real", "--synthetic", "--out", "-o", "--compare", "--inception",
+        "--download-inception", "--family", "--config", "--max-per-class", "--json",
     },
     "release": {
         "--real", "--synthetic", "--report", "--version", "--out", "-o", "--name", "--license",
