@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -39,15 +40,15 @@ def damages(source: Cells, train: Cells, spare: Cells) -> list[Damage]:
     """
     found = [Damage("none", "", source)]
     found += [
-        Damage("blur", f"{radius} px", _each(source, lambda image, r=radius: blurred(image, r)))
+        Damage("blur", f"{radius} px", _each(source, partial(blurred, radius_px=radius)))
         for radius in BLUR_RADII_PX
     ]
     found += [
-        Damage("JPEG", f"quality {q}", _each(source, lambda image, q=q: recompressed(image, q)))
+        Damage("JPEG", f"quality {q}", _each(source, partial(recompressed, quality=q)))
         for q in JPEG_QUALITIES
     ]
     found += [
-        Damage("hue", f"{turn}°", _each(source, lambda image, t=turn: turned_hue(image, t)))
+        Damage("hue", f"{turn}°", _each(source, partial(turned_hue, degrees=turn)))
         for turn in HUE_TURNS_DEGREES
     ]
     found += [
@@ -56,6 +57,7 @@ def damages(source: Cells, train: Cells, spare: Cells) -> list[Damage]:
     found += [
         Damage("classes missing", str(count), without_classes(source, spare, count))
         for count in MISSING_CLASSES
+        if count < len(set(source.labels))
     ]
     found += [Damage("copies", f"{share:.0%}", copied(source, train, share))
               for share in COPIED_SHARES]  # fmt: skip
@@ -89,7 +91,7 @@ def turned_hue(image: Pixels, degrees: float) -> Pixels:
 def swapped(source: Cells, share: float) -> Cells:
     """Return the cells with a share of each class in the place of the next class's.
 
-    Pooled they are the same cells; within each class they are not.
+    Pooled they are the same cells, where all classes have as many; within each they are not.
     """
     labels = list(dict.fromkeys(source.labels))
     order = np.arange(len(source))
@@ -136,13 +138,7 @@ def copied(source: Cells, train: Cells, share: float) -> Cells:
     return Cells(images, source.labels, tuple(ids), source.subjects)
 
 
-def share_of_each(sizes: Mapping[str, int], cells: Cells, skip: int = 0) -> NDArray[np.int64]:
-    """Return rows of so many cells of each label, after the first `skip` of it."""
-    return np.concatenate([cells.rows(label)[skip : skip + n] for label, n in sizes.items()])
-
-
-def _each(cells: Cells, change: object) -> Cells:
-    assert callable(change)
+def _each(cells: Cells, change: Callable[[Pixels], Pixels]) -> Cells:
     images = np.stack([change(image) for image in cells.images])
     return Cells(images, cells.labels, cells.ids, cells.subjects)
 
