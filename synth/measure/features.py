@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
-from curation.chunks import chunks
-from curation.errors import MeasurementError
 from curation.progress import Progress, silent
 
-from .inception import Extractor, InceptionWeights, open_inception
+from .extractor import BATCH, Extractor, Network
+from .inception import Inception, InceptionWeights, open_fast_inception
 
 EXTRACTOR_NAME = "inception-2015-12-05"
 PIPELINE = "clean-fid resize: float32, PIL bicubic to 299 px, clipped to [0, 255]"
 FEATURES = 2_048
-
-Resize = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""(h, w, 3) uint8 -> (299, 299, 3) float32 in [0, 255]."""
+BATCH_TOLERANCE = 1e-5
+"""What a feature may differ by, between batches of other sizes and from clean-fid's."""
+_SIDE = 299
 
 
 def extractor_text(weights: InceptionWeights) -> str:
     """Return the extractor as a measurement states it: its name and the file's hash, 12 digits."""
-    return f"{EXTRACTOR_NAME} sha256:{weights.sha256[:12]}"
+    return inception_extractor(weights).text
+
+
+def inception_extractor(
+    weights: InceptionWeights, *, device: torch.device | None = None
+) -> Extractor:
+    """Return the extractor of the FID; without a device, the CPU works.
+
+    Its features are clean-fid's to 1e-5, whatever the batches.
+
+    Source: Parmar et al., On Aliased Resizing and Surprising Subtleties in GAN Evaluation,
+    CVPR 2022 (clean-fid).
+    """
+    return Extractor(
+        name=EXTRACTOR_NAME,
+        sha256=weights.sha256,
+        pipeline=PIPELINE,
+        dimensions=FEATURES,
+        prepare=clean_resize,
+        open_network=lambda: _on_arrays(weights, device or torch.device("cpu")),
+    )
 
 
 def inception_features(
@@ -34,45 +54,40 @@ def inception_features(
     count: int,
     weights: InceptionWeights,
     *,
-    batch: int = 32,
+    batch: int = BATCH,
     progress: Progress = silent,
     device: torch.device | None = None,
 ) -> NDArray[np.float32]:
     """Return the features, (count, 2048) float32, of `count` images, each (h, w, 3) uint8 RGB.
 
-    The images are read batch by batch and never held together. Without a device, the CPU works.
-
-    Source: Parmar et al., On Aliased Resizing and Surprising Subtleties in GAN Evaluation,
-    CVPR 2022 (clean-fid).
-
-    Raises: MeasurementError where the network cannot be opened, where an image has another
-    shape or type, where there are more or fewer images than said, or where a feature is not finite.
+    Raises: MeasurementError as `Extractor.features` does.
     """
-    place = device or torch.device("cpu")
-    extractor = open_inception(weights, place)
-    resize = _clean_resize()
-    features = np.empty((count, FEATURES), dtype=np.float32)
-    done = 0
-    for group in chunks(images, batch):
-        if done + len(group) > count:
-            raise MeasurementError(f"more than the {count} images that were announced")
-        resized = np.stack([resize(_checked(image)) for image in group])
-        features[done : done + len(group)] = _extract(extractor, resized, place)
-        done += len(group)
-        progress("features", done, count)
-    if done != count:
-        raise MeasurementError(f"{done} images came where {count} were announced")
-    if not np.isfinite(features).all():
-        raise MeasurementError(f"{extractor_text(weights)} gave features that are not finite")
-    return features
+    extractor = inception_extractor(weights, device=device)
+    return extractor.features(images, count, batch=batch, progress=progress)
 
 
-def _extract(
-    extractor: Extractor, images_NHWC: NDArray[np.float32], device: torch.device
-) -> NDArray[np.float32]:
-    images_NCHW = torch.from_numpy(images_NHWC).permute(0, 3, 1, 2).contiguous()
-    with torch.inference_mode(), _full_precision():
-        return np.asarray(extractor(images_NCHW.to(device)).cpu().numpy(), dtype=np.float32)
+def clean_resize(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return an image, (h, w, 3) uint8, as clean-fid feeds it: (3, 299, 299) float32, [0, 255].
+
+    Bit for bit what clean-fid's resize gives, written channel by channel to where the network
+    reads it, which takes a third less time.
+    """
+    resized = np.empty((3, _SIDE, _SIDE), np.float32)
+    for channel, out in enumerate(resized):
+        plane = Image.fromarray(image[:, :, channel].astype(np.float32))
+        np.clip(plane.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), 0, 255, out=out)
+    return resized
+
+
+def _on_arrays(weights: InceptionWeights, device: torch.device) -> Network:
+    network: Inception = open_fast_inception(weights, device)
+
+    def extract(images_NCHW: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode(), _full_precision():
+            features = network(torch.from_numpy(images_NCHW).to(device))
+        return np.asarray(features.cpu().numpy(), dtype=np.float32)
+
+    return extract
 
 
 def _full_precision() -> AbstractContextManager[None]:
@@ -80,18 +95,3 @@ def _full_precision() -> AbstractContextManager[None]:
     cudnn: Any = torch.backends.cudnn
     context: AbstractContextManager[None] = cudnn.flags(enabled=True, allow_tf32=False)
     return context
-
-
-def _clean_resize() -> Resize:
-    from cleanfid.resize import build_resizer
-
-    resize: Resize = build_resizer("clean")
-    return resize
-
-
-def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise MeasurementError(
-            f"features are made of (height, width, 3) uint8 images, not {image.shape} {image.dtype}"
-        )
-    return image

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from cleanfid.fid import get_folder_features
+from cleanfid.resize import build_resizer
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -16,9 +17,11 @@ from torch import Tensor
 from curation.errors import MeasurementError
 from synth.measure import features
 from synth.measure.features import (
+    BATCH_TOLERANCE,
     EXTRACTOR_NAME,
     FEATURES,
     PIPELINE,
+    clean_resize,
     extractor_text,
     inception_features,
 )
@@ -76,7 +79,35 @@ def test_equals_clean_fid_on_the_same_files(weights: InceptionWeights, tmp_path:
     assert ours.dtype == np.float32
     assert ours.std(axis=0).max() > 0.1
     # Batches of another size may sum in another order.
-    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+@pytest.mark.e2e
+def test_neither_batches_nor_neighbours_nor_repetition_change_a_feature(
+    weights: InceptionWeights,
+) -> None:
+    images = _images(5)
+    rows = inception_features(images, 5, weights, batch=5)
+    np.testing.assert_array_equal(rows, inception_features(images, 5, weights, batch=5))
+    for batch in (1, 2, 3):
+        np.testing.assert_allclose(
+            rows, inception_features(images, 5, weights, batch=batch), rtol=0, atol=BATCH_TOLERANCE
+        )
+    turned = inception_features(images[::-1], 5, weights, batch=2)
+    np.testing.assert_allclose(rows, turned[::-1], rtol=0, atol=BATCH_TOLERANCE)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (40, 71), (310, 300), (1, 1), (299, 299)])
+def test_the_resize_is_clean_fids_bit_for_bit(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    resized = clean_resize(image)
+    assert resized.dtype == np.float32
+    np.testing.assert_array_equal(resized, build_resizer("clean")(image).transpose(2, 0, 1))
+    # Bicubic weights overshoot: without the clip this image would leave the range.
+    edge = np.zeros((64, 64, 3), np.uint8)
+    edge[:, 32:] = 255
+    sharp = clean_resize(edge)
+    assert (sharp.min(), sharp.max()) == (0, 255)
 
 
 @pytest.mark.e2e
@@ -102,7 +133,7 @@ def _means(images: Tensor) -> Tensor:
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Tensor], Tensor]], None]:
     def use(network: Callable[[Tensor], Tensor]) -> None:
-        monkeypatch.setattr(features, "open_inception", lambda weights, device: network)
+        monkeypatch.setattr(features, "open_fast_inception", lambda weights, device: network)
 
     return use
 

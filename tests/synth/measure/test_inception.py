@@ -8,10 +8,18 @@ from pathlib import Path
 
 import cleanfid.downloads_helper
 import pytest
+import torch
 
 from curation.errors import MeasurementError
 from synth.measure import inception
-from synth.measure.inception import FILE_NAME, InceptionWeights, find_inception, open_inception
+from synth.measure.inception import (
+    FILE_NAME,
+    KNOWN_SHA256,
+    InceptionWeights,
+    find_inception,
+    open_fast_inception,
+    open_inception,
+)
 
 
 @pytest.fixture
@@ -106,18 +114,52 @@ def test_a_broken_download_leaves_nothing(bare: Path, monkeypatch: pytest.Monkey
     assert list(bare.iterdir()) == []
 
 
+@pytest.mark.parametrize("unknown", [False, True])
 @pytest.mark.parametrize("name", [FILE_NAME, "default_1.pt"])
-def test_a_damaged_file_is_refused_with_the_ways_to_replace_it(tmp_path: Path, name: str) -> None:
+def test_a_damaged_file_is_refused_with_the_ways_to_replace_it(
+    tmp_path: Path, name: str, unknown: bool
+) -> None:
     file = tmp_path / name
     file.write_bytes(b"PK\x03\x04 and then nothing of use" * 100)
-    weights = InceptionWeights(file, "ab" * 32, "a test")
-    with pytest.raises(MeasurementError, match="cut short") as caught:
-        open_inception(weights)
-    assert "--inception DIR" in str(caught.value)
+    weights = InceptionWeights(file, "ab" * 32, "a test", unknown)
+    for open_network in (open_inception, open_fast_inception):
+        with pytest.raises(MeasurementError, match="cut short") as caught:
+            open_network(weights)
+        assert "--inception DIR" in str(caught.value)
+
+
+def test_a_wrong_weights_file_is_named_with_what_was_expected_and_found(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"another network")
+    with pytest.raises(MeasurementError, match="expected sha256") as caught:
+        open_fast_inception(find_inception(tmp_path))
+    text = str(caught.value)
+    assert _sha256(b"another network") in text
+    for name, digest in KNOWN_SHA256.items():
+        assert name in text
+        assert digest in text
+    assert str(tmp_path) not in text
 
 
 @pytest.mark.parametrize("name", [FILE_NAME, "default_1.pt"])
 def test_a_file_that_is_gone_is_refused(tmp_path: Path, name: str) -> None:
-    weights = InceptionWeights(tmp_path / name, "ab" * 32, "a test")
+    weights = InceptionWeights(tmp_path / name, KNOWN_SHA256[FILE_NAME], "a test")
     with pytest.raises(MeasurementError, match="cannot be opened"):
         open_inception(weights)
+
+
+class _Wrapped(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Identity())
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.layers(images)
+        return found
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_another_network_is_refused_by_its_layers(tmp_path: Path) -> None:
+    torch.jit.script(_Wrapped()).save(str(tmp_path / FILE_NAME))  # type: ignore[no-untyped-call]
+    weights = find_inception(tmp_path, unknown=True)
+    with pytest.raises(MeasurementError, match="no layer of the kind Identity"):
+        open_fast_inception(weights)
