@@ -14,8 +14,8 @@ from curation.manifest import Frozen
 from curation.output import disk_errors, refuse_existing, write_whole
 from curation.progress import Progress, silent
 
-from .hub import check_files
-from .release import read_release
+from .checksums import check_files
+from .release_info import read_release
 
 SUMS_NAME = "checksums.txt"
 

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from curation.corpus import file_sha256
 
-from .hub import check_files, read_checksums
-
-SUMS_NAME = "checksums.txt"
+from .checksums import CHECKSUMS_NAME, check_files, read_checksums
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +68,13 @@ def checked_folder(path: Path) -> LocalFolder:
     Raises: ReleaseRefusedError naming the first file that was changed, is missing, or was added.
     """
     check_files(path)
-    sums = {**read_checksums(path / SUMS_NAME), SUMS_NAME: file_sha256(path / SUMS_NAME)}
+    sums = {**read_checksums(path), CHECKSUMS_NAME: file_sha256(path / CHECKSUMS_NAME)}
     return LocalFolder(path, {name: local_file(path / name, sums[name]) for name in sorted(sums)})
 
 
-def plain_folder(path: Path) -> LocalFolder:
-    """Return a folder that lists no checksums of its own; hidden files stay behind."""
-    files = sorted(
-        file for file in path.rglob("*")
-        if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
-    )  # fmt: skip
-    names = [file.relative_to(path).as_posix() for file in files]
-    return LocalFolder(
-        path, {n: local_file(f, file_sha256(f)) for n, f in zip(names, files, strict=True)}
-    )
-
-
-def local_file(file: Path, sha256: str | None = None) -> LocalFile:
-    """Return a file as it is sent; its SHA-256 is computed where it is not known."""
-    return LocalFile(file, file.stat().st_size, sha256 or file_sha256(file))
+def local_file(file: Path, sha256: str) -> LocalFile:
+    """Return a file as it is sent."""
+    return LocalFile(file, file.stat().st_size, sha256)
 
 
 def git_blob(data: bytes) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from curation.errors import PublicationError, ReleaseRefusedError
 
 from .hub_folder import LocalFolder
 from .hub_repository import Repository
+from .versions import parse_version
 
 _LATEST = 10  # commits of main that are looked at
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 
 def newer_tags(tags: Iterable[str], version: str) -> list[str]:
@@ -19,9 +18,17 @@ def newer_tags(tags: Iterable[str], version: str) -> list[str]:
     return sorted((tag for tag in tags if _key(tag) > _key(version)), key=_key)
 
 
+def latest_tag(tags: Iterable[str]) -> str | None:
+    """Return the highest version among tags, None where there is none."""
+    versions = [tag for tag in tags if _key(tag)]
+    return max(versions, key=_key) if versions else None
+
+
 def _key(tag: str) -> tuple[int, ...]:
-    match = _VERSION.fullmatch(tag)
-    return tuple(map(int, match.groups())) if match else ()
+    try:
+        return parse_version(tag)
+    except ReleaseRefusedError:
+        return ()
 
 
 def set_tag(repository: Repository, version: str, folder: LocalFolder) -> None:

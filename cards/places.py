@@ -18,8 +18,8 @@ from curation.errors import PublicationError, ReleaseRefusedError
 from curation.manifest import Frozen
 from curation.progress import Progress, silent
 
-from .hub import check_files
-from .release import read_release
+from .checksums import check_files
+from .release_info import read_release
 
 _MARK = "release.json"
 _BLOCK_BYTES = 4 * 2**20

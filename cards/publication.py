@@ -21,14 +21,14 @@ from .hub_account import hub_api, may_write
 from .hub_errors import HubError
 from .hub_folder import LocalFolder, checked_folder
 from .hub_lock import AnotherPublicationError, drop_lock, take_lock
-from .hub_names import repository_pair
 from .hub_patience import Patience
 from .hub_quiet import quiet_libraries
 from .hub_repository import Gate, Pull, Repository
 from .hub_sending import holds_nothing_of_others, pull_request
-from .hub_tags import newer_tags, set_tag, take_tag_back
+from .hub_tags import latest_tag, newer_tags, set_tag, take_tag_back
 from .publication_check import check_revision
-from .release import read_release
+from .release_info import ReleaseInfo, read_release
+from .repository_name import check_repository
 
 Standing = Literal["absent", "open", "merged", "tagged"]
 _MOVES = 3  # times that main may move under a publication before it gives up
@@ -57,6 +57,7 @@ class Side:
 
     repository: Repository
     folder: LocalFolder
+    previous: str | None = None
     private: bool = False
     gate: Gate | None = None
     standing: Standing = "absent"
@@ -115,15 +116,24 @@ def release_sides(
 
     Raises: ReleaseRefusedError.
     """
-    names = repository_pair(repo)
+    names = check_repository(repo)
     made = read_release(folder)
+    _check_named(made.info, repo)
     real, synthetic = checked_folder(made.real), checked_folder(made.synthetic)
-    api = hub_api()
+    api, previous = hub_api(), made.info.previous
     sides = [
-        Side(Repository(api, names[0], "dataset", patience), real, private, gated),
-        Side(Repository(api, names[1], "dataset", patience), synthetic),
+        Side(Repository(api, names[0], "dataset", patience), real, previous, private, gated),
+        Side(Repository(api, names[1], "dataset", patience), synthetic, previous),
     ]
     return sides, made.info.version
+
+
+def _check_named(info: ReleaseInfo, repo: str) -> None:
+    if info.repository not in (None, repo):
+        raise ReleaseRefusedError(
+            f"the cards of this release name {info.repository}, not {repo}. Next: publish it "
+            f"there, or make it anew with `smearkit release --repo {repo}`"
+        )
 
 
 def survey(side: Side, version: str) -> None:
@@ -156,6 +166,12 @@ def survey(side: Side, version: str) -> None:
         raise ReleaseRefusedError(
             f"{side.name} is at version {newer[-1]} already; {version} would turn its main back. "
             "Next: `smearkit release` with a higher version"
+        )
+    if latest_tag(tags) not in (None, side.previous):
+        raise ReleaseRefusedError(
+            f"{side.name} is at version {latest_tag(tags)}, and {version} was compared with "
+            f"{side.previous or 'none'}. Next: `smearkit release --previous` with the release "
+            f"{latest_tag(tags)}, which tells what may be called {version}"
         )
     tree = repository.tree(settings.head)
     if not holds_nothing_of_others(tree):

@@ -1,4 +1,4 @@
-"""Publishing a generator: its folder as a model repository, which diffusers loads by name."""
+"""Publishing a generator: a model repository with its card, which diffusers loads by name."""
 
 from __future__ import annotations
 
@@ -8,38 +8,39 @@ from pathlib import Path
 from curation.progress import Progress, silent
 
 from .hub_account import hub_api
-from .hub_folder import LocalFolder, local_file, plain_folder
-from .hub_names import check_name
+from .hub_folder import checked_folder
 from .hub_patience import Patience
 from .hub_repository import Repository
 from .publication import Publication, Side, publish_sides
-
-_LEFT_BEHIND = ("logs/",)  # of trackers, for whoever trained it
+from .repository_name import check_repository
 
 
 def publish_generator(
-    folder: Path, repo: str, *, readme: str | None = None, private: bool = False,
-    read_back: bool = False, patience: Patience | None = None, progress: Progress = silent,
+    folder: Path, repo: str, *, report: Path | None = None, dataset: str | None = None,
+    private: bool = False, read_back: bool = False, patience: Patience | None = None,
+    progress: Progress = silent,
 ) -> Publication:  # fmt: skip
-    """Put a generator folder into a model repository, tagged with the generator's fingerprint.
+    """Put a generator into a model repository, tagged with its fingerprint.
 
-    `readme` becomes its model card, in the place of a README.md of the folder.
+    `report` is what `smearkit evaluate` measured of it, `dataset` the ORG/NAME of the real cells;
+    both stand in its card.
 
     Raises: GeneratorError where the folder is no complete generator; ReleaseRefusedError;
     PublicationError.
     """
-    # torch comes with it, and it refuses pickles and weights that are not its own.
+    # torch comes with these; the generator is loaded, so that a pickle or a changed weight is seen.
     from synth.generator import load_generator
+    from synth.measure.measurement import read_measurements
 
-    check_name(repo)
+    from .model_card import write_model_repo
+
+    check_repository(repo)
     version = load_generator(folder, device="cpu").info.fingerprint
+    measured = None if report is None else read_measurements(report)
     with tempfile.TemporaryDirectory() as scratch:
-        files = plain_folder(folder).files
-        kept = {name: f for name, f in files.items() if not name.startswith(_LEFT_BEHIND)}
-        if readme is not None:
-            card = Path(scratch) / "README.md"
-            card.write_text(readme, encoding="utf-8")
-            kept["README.md"] = local_file(card)
+        made = write_model_repo(
+            folder, Path(scratch) / "model", measured, repository=repo, dataset=dataset
+        )
         repository = Repository(hub_api(), repo, "model", patience or Patience())
-        side = Side(repository, LocalFolder(folder, kept), private)
+        side = Side(repository, checked_folder(made), private=private)
         return publish_sides([side], version, read_back=read_back, progress=progress)

@@ -95,15 +95,18 @@ def _deduplicated(folder: LocalFolder, send: Iterable[str], previous: Path) -> D
     old = [path for path in sorted(previous.rglob("*")) if path.is_file()]
     with tempfile.TemporaryDirectory() as scratch:
         store = f"local://{Path(scratch) / 'xet'}"
-        _pack(store, old)
-        total, kept, sent = _pack(store, [folder.files[name].file for name in send])
+        pack_files(store, old)
+        total, kept, sent = pack_files(store, [folder.files[name].file for name in send])
     return Deduplication(
         against=str(previous), total_bytes=total, deduplicated_bytes=kept, sent_bytes=sent
     )
 
 
-def _pack(store: str, files: Iterable[Path]) -> tuple[int, int, int]:
-    """Return (bytes, bytes deduplicated, bytes sent) of files, one after the other as they go."""
+def pack_files(store: str, files: Iterable[Path]) -> tuple[int, int, int]:
+    """Return (bytes, bytes deduplicated, bytes sent) of files, packed by Xet in their order.
+
+    `store` is local://FOLDER; what it was given before is not sent again.
+    """
     import hf_xet
 
     session = hf_xet.XetSession()

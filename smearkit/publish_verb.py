@@ -40,6 +40,12 @@ def publish(
     generator: Annotated[
         Path | None, typer.Option(help="A generator, as a model repository, in place of RELEASE.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="With --generator: what `evaluate` measured of it.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="With --generator: ORG/NAME of the real cells.")
+    ] = None,
     private: Annotated[
         bool, typer.Option("--private", help="Make the real dataset, or the model, private.")
     ] = False,
@@ -64,7 +70,16 @@ def publish(
     if previous is not None and not dry_run:
         raise typer.BadParameter("--previous goes with --dry-run")
     if generator is not None:
-        _publish_generator(generator, str(repo), private, read_back, dry_run, as_json)
+        if dry_run:
+            raise typer.BadParameter("--dry-run goes with a RELEASE")
+        from cards.publication_generator import publish_generator
+
+        with progress_bars() as progress:
+            model = publish_generator(
+                generator, str(repo), report=report, dataset=dataset, private=private,
+                read_back=read_back, progress=progress,
+            )  # fmt: skip
+        _show(model, as_json)
         return
     assert release_folder is not None, "looked at above"
     if to is not None:
@@ -97,20 +112,6 @@ def _check_words(
         raise typer.BadParameter("give one place: --repo, --to or --archive")
     if generator is not None and repo is None:
         raise typer.BadParameter("--generator goes to the Hub: --repo")
-
-
-def _publish_generator(
-    folder: Path, repo: str, private: bool, read_back: bool, dry_run: bool, as_json: bool
-) -> None:
-    if dry_run:
-        raise typer.BadParameter("--dry-run goes with a RELEASE")
-    from cards.publication_generator import publish_generator
-
-    with progress_bars() as progress:
-        made = publish_generator(
-            folder, repo, private=private, read_back=read_back, progress=progress
-        )
-    _show(made, as_json)
 
 
 def _place(release: Path, url: str, dry_run: bool, as_json: bool) -> None:

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from cards.release_info import RELEASE_NAME, ReleaseInfo
-from curation.cells import SCHEMA
+from curation.cells import SCHEMA, SPLITS
 from curation.corpus_writer import shard_name, write_shard
 
 LABELS_HERE = 4
@@ -44,7 +44,7 @@ def made_rows(numbers: Sequence[int], kind: str, side: int = 16) -> pa.Table:
 
 def write_release(
     folder: Path, version: str = "1.0.0", cells: int = 12, *, shards: int = 1, side: int = 16,
-    files: int = 0,
+    files: int = 0, previous: str | None = None, repository: str | None = None,
 ) -> Path:  # fmt: skip
     """Write a release of so many real and half as many synthetic cells.
 
@@ -60,12 +60,20 @@ def write_release(
         path = real / "reports" / f"part-{number:04d}.json"
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"number": number, "version": version}))
-    for dataset, splits in ((real, ("train", "validation", "test")), (synthetic, ("train",))):
-        _write_card(dataset, splits, version)
-        write_sums(dataset)
+    return finish_release(folder, version, previous, repository)
+
+
+def finish_release(
+    folder: Path, version: str, previous: str | None = None, repository: str | None = None
+) -> Path:
+    """Write the cards, checksums and `release.json` of two dataset folders that hold their data."""
+    for kind in ("real", "synthetic"):
+        found = {path.name.partition("-")[0] for path in (folder / kind / "data").iterdir()}
+        _write_card(folder / kind, [split for split in SPLITS if split in found], version)
+        write_sums(folder / kind)
     info = ReleaseInfo(
         format_version=1, name="Drawn noise", version=version, license="cc0-1.0", real="r" * 32,
-        synthetic="s" * 32, gates=(),
+        synthetic="s" * 32, gates=(), previous=previous, repository=repository,
     )  # fmt: skip
     (folder / RELEASE_NAME).write_text(info.model_dump_json())
     return folder

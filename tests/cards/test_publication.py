@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from cards.hub_errors import HubError
 from cards.hub_lock import LOCK, AnotherPublicationError
 from cards.hub_patience import Patience
 from cards.publication import Publication, publish
@@ -35,7 +34,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of releases: 1.0.0, and 1.1.0 with rows added."""
     folder = tmp_path_factory.mktemp("releases")
     write_release(folder / "1.0.0", "1.0.0", 12)
-    write_release(folder / "1.1.0", "1.1.0", 20, shards=2)
+    write_release(folder / "1.1.0", "1.1.0", 20, shards=2, previous="1.0.0")
     return folder
 
 
@@ -104,6 +103,24 @@ def test_a_lower_version_is_refused(hub: LoopbackHub, releases: Path) -> None:
     assert tags(hub) == ["1.1.0"]
 
 
+@pytest.mark.parametrize(("previous", "said"), [(None, "none"), ("0.9.0", "0.9.0")])
+def test_a_version_that_was_compared_with_another(
+    hub: LoopbackHub, releases: Path, tmp_path: Path, previous: str | None, said: str
+) -> None:
+    send(releases / "1.0.0")
+    later = write_release(tmp_path / "later", "1.0.1", 14, previous=previous)
+    with pytest.raises(ReleaseRefusedError, match=f"and 1.0.1 was compared with {said}"):
+        send(later)
+    assert tags(hub) == ["1.0.0"]
+
+
+def test_cards_that_name_another_repository(hub: LoopbackHub, tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "named", cells=6, repository="lab/others")
+    with pytest.raises(ReleaseRefusedError, match="name lab/others, not lab/cells"):
+        send(folder)
+    assert hub.log == []
+
+
 def test_what_others_put_there_is_not_removed(hub: LoopbackHub, releases: Path) -> None:
     api = HfApi()
     api.create_repo(REPO, repo_type="dataset")
@@ -145,7 +162,7 @@ def test_no_token(hub: LoopbackHub, releases: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_token_that_expires_half_way(hub: LoopbackHub, releases: Path) -> None:
     hub.plant("call", "/commit/", call=lambda: hub.accounts.expired.add(TOKEN))
-    with pytest.raises(HubError.__mro__[1], match="missing, wrong or expired") as found:
+    with pytest.raises(PublicationError, match="missing, wrong or expired") as found:
         send(releases / "1.0.0")
     assert TOKEN not in str(found.value)
     assert "lab/cells: main is unchanged" in str(found.value)
@@ -246,7 +263,7 @@ def test_another_publication_was_first(hub: LoopbackHub, releases: Path, tmp_pat
 
 
 def test_another_publication_is_at_it(hub: LoopbackHub, releases: Path, tmp_path: Path) -> None:
-    other = write_release(tmp_path / "other", "1.1.0", 14)
+    other = write_release(tmp_path / "other", "1.1.0", 14, previous="1.0.0")
     said: list[str] = []
 
     def late() -> None:
@@ -312,7 +329,7 @@ def test_a_card_that_does_not_load(hub: LoopbackHub, releases: Path, tmp_path: P
     card = folder / "real" / "README.md"
     card.write_text(card.read_text().replace("data/train-*", "data/none-*"))
     write_sums(folder / "real")
-    with pytest.raises(PublicationError, match="none-"):
+    with pytest.raises(PublicationError, match="loading lab/cells at refs/pr/1: ValueError"):
         send(folder)
     assert paths(hub) == set()
 

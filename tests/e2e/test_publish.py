@@ -30,8 +30,10 @@ ROWS = {"1.0.0": 12, "1.1.0": 20, "2.0.0": 16}
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("releases")
+    previous = None
     for version, cells in ROWS.items():
-        write_release(folder / version, version, cells, shards=2)
+        write_release(folder / version, version, cells, shards=2, previous=previous)
+        previous = version
     return folder
 
 
