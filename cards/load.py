@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from curation.cells import SPLITS
 from curation.errors import CorpusError
@@ -37,8 +37,8 @@ def load(
     loaded = [_load(part, revision, cache) for part in parts]
     found = loaded[0]
     for more in loaded[1:]:
-        real, drawn = found["train"], more["train"]
-        found["train"] = datasets.concatenate_datasets([real, _like(drawn, real)])
+        # A column that one of them lacks is empty in its rows.
+        found["train"] = datasets.concatenate_datasets([found["train"], more["train"]])
     _refuse_synthetic(found, source, include_synthetic)
     return found
 
@@ -77,28 +77,6 @@ def _load(part: str | Path, revision: str | None, cache: Path | None) -> dataset
         present = {split: paths for split, paths in files.items() if paths}
         found = datasets.load_dataset("parquet", data_files=present, cache_dir=place)
     return found
-
-
-def _like(drawn: datasets.Dataset, real: datasets.Dataset) -> datasets.Dataset:
-    """Return synthetic rows with the columns of real ones; what they lack is empty."""
-    return drawn.cast(_merged(drawn, real)) if _same_columns(drawn, real) else _filled(drawn, real)
-
-
-def _same_columns(drawn: datasets.Dataset, real: datasets.Dataset) -> bool:
-    return set(drawn.column_names) == set(real.column_names)
-
-
-def _merged(drawn: datasets.Dataset, real: datasets.Dataset) -> Any:
-    import datasets
-
-    return datasets.Features({name: real.features[name] for name in drawn.column_names})
-
-
-def _filled(drawn: datasets.Dataset, real: datasets.Dataset) -> datasets.Dataset:
-    lacking = [name for name in real.column_names if name not in drawn.column_names]
-    for name in lacking:
-        drawn = drawn.add_column(name, [None] * len(drawn), feature=real.features[name])
-    return drawn
 
 
 def _refuse_synthetic(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cards.dataset_card import render_card
-from cards.facts import CardFacts
-from curation.corpus import Corpus, load_corpus
+from cards.facts import CardFacts, read_facts
+from curation.corpus import Corpus
 from curation.errors import CorpusError
-from synth.measure.measurement import read_measurements
 from synth.select_loss import ClassLoss, RealLoss
 from synth.selection_report import (
     SELECTION_NAME,
@@ -21,20 +20,13 @@ from synth.selection_report import (
     selection_report,
     write_selection,
 )
-from tests.made import Made, write_report
+from tests.made_cards import MadeCards
 from tests.made_selection import made_selector
 
 
 @pytest.fixture(scope="module")
-def facts(made: Made, tmp_path_factory: pytest.TempPathFactory) -> CardFacts:
-    folder = tmp_path_factory.mktemp("selected")
-    report = write_report(made.real, made.synthetic, folder / "report")
-    shutil.copytree(made.synthetic.path, folder / "synthetic")
-    return CardFacts(
-        name="Drawn", version="1.0.0", license="cc0-1.0", source=None, real=made.real,
-        synthetic=load_corpus(folder / "synthetic"), measurements=read_measurements(report),
-        gates=[],
-    )  # fmt: skip
+def facts(cards_made: MadeCards) -> CardFacts:
+    return read_facts(cards_made.release.synthetic)
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +38,7 @@ def selection(tmp_path_factory: pytest.TempPathFactory) -> SelectionReport:
 
 
 def card(facts: CardFacts, selection: SelectionReport) -> str:
-    write_selection(facts.synthetic.path, selection)
-    try:
-        return render_card(facts, "synthetic")
-    finally:
-        (facts.synthetic.path / "reports" / SELECTION_NAME).unlink()
+    return render_card(replace(facts, selection=selection))
 
 
 def test_the_yield_stands_in_the_card(facts: CardFacts, selection: SelectionReport) -> None:
@@ -72,7 +60,7 @@ def test_the_yield_stands_in_the_card(facts: CardFacts, selection: SelectionRepo
     lost, n = selection.real_loss.lost, selection.real_loss.n
     assert f"would drop {lost} of {n} real test cells" in text
     assert "not chosen by anyone" not in text
-    assert not re.search(r"\{\{|\{%|\bNone\b|\bnan\b", text)
+    assert not re.search(r"\{\{ |\{%|\bNone\b|\bnan\b", text)
 
 
 def test_what_is_not_flagged_is_not_called_so(facts: CardFacts, selection: SelectionReport) -> None:
@@ -85,9 +73,9 @@ def test_what_is_not_flagged_is_not_called_so(facts: CardFacts, selection: Selec
 
 
 def test_without_selection_nothing_is_said_of_it(facts: CardFacts) -> None:
-    text = render_card(facts, "synthetic")
+    text = render_card(facts)
     assert "Which of the cells drawn" not in text
-    assert "All 28 cells drawn are here" in text
+    assert "All 14 cells drawn are here" in text
 
 
 def test_the_report_adds_up(selection: SelectionReport) -> None:
@@ -112,9 +100,9 @@ def test_exactly_the_flagged_share_is_not_flagged(
 
 
 def test_written_and_read_back(
-    made: Made, selection: SelectionReport, facts: CardFacts, tmp_path: Path
+    cards_made: MadeCards, selection: SelectionReport, tmp_path: Path
 ) -> None:
-    corpus = Corpus(tmp_path, made.synthetic.manifest)
+    corpus = Corpus(tmp_path, cards_made.synthetic.manifest)
     assert read_selection(corpus) is None
     write_selection(tmp_path, selection)
     assert read_selection(corpus) == selection
