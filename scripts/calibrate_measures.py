@@ -50,7 +50,10 @@ Features = NDArray[np.float32]
 
 MEASURES: tuple[Callable[[Sides, Context], Found], ...] = (measure_distances, measure_coverage)
 COLUMNS = ("kid", "fid", "precision", "recall", "density", "coverage", "vendi_ratio")
-"""Measures that the matrix has a column for, by name; only what is found is shown."""
+"""Measures that the matrix has a column for, by name; only what is found is shown.
+
+FID is shown as a multiple of its floor.
+"""
 
 FEWEST_OF_CLASS = 76
 VIEW = View(side=64, crop=2 / 3)
@@ -89,7 +92,7 @@ class Entry:
     @property
     def text(self) -> str:
         """A cell of the matrix: bold where the goal is missed, and in how many classes it is."""
-        value = f"{self.value:.3f}" if abs(self.value) < 10 else f"{self.value:.0f}"
+        value = f"{self.value:.3f}"
         shown = f"**{value}**" if self.verdict == "missed" else value
         return f"{shown} · {self.classes_missed}" if self.classes else shown
 
@@ -110,7 +113,9 @@ def main() -> None:
     parser.add_argument("--inception", type=Path, help="folder of the Inception network")
     parser.add_argument("--per-class", type=int, default=24, help="cells a class and side")
     parser.add_argument("--draws", type=int, default=200, help="pairs of draws of real cells")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[200, 500], help="cells a draw")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[50, 100, 200, 500], help="cells a draw"
+    )
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
@@ -127,10 +132,11 @@ def main() -> None:
         progress=silent,
     )
     held, source, spare, train = real_cells(corpus, args.per_class)
+    reserve = reserve_cells(corpus, held.labels)
     pool = np.concatenate([context.features(cells) for cells in (held, source, spare, train)])
     covered = [coverage_of_zero(pool, n, args.draws) for n in args.sizes if 2 * n <= len(pool)]
     rows = []
-    for damage in damages(source, train, spare):
+    for damage in damages(source, train, joined(spare, reserve)):
         rows.append(matrix_row(damage, held, train, context))
         print(damage.kind, damage.level, file=sys.stderr)
     text = markdown(covered, rows, len(pool), len(held))
@@ -162,6 +168,24 @@ def real_cells(corpus: Corpus, per_class: int) -> tuple[Cells, Cells, Cells, Cel
     return held, source, spare, _cells(corpus, "train", first)
 
 
+def reserve_cells(corpus: Corpus, wanted: Sequence[str]) -> Cells:
+    """Return validation cells of the classes wanted, so many of each that some can stand in."""
+    labels = np.array(corpus.labels(["validation"]), dtype=object)
+    classes = dict.fromkeys(wanted)
+    rows = [row for label in classes for row in np.flatnonzero(labels == label)[:FEWEST_OF_CLASS]]
+    return _cells(corpus, "validation", rows)
+
+
+def joined(first: Cells, second: Cells) -> Cells:
+    """Return the cells of both, one set after the other."""
+    return Cells(
+        np.concatenate([first.images, second.images]),
+        first.labels + second.labels,
+        first.ids + second.ids,
+        first.subjects + second.subjects,
+    )
+
+
 def coverage_of_zero(pool: Features, n: int, draws: int) -> Covered:
     """Draw two disjoint sets of n again and again, and count the KID intervals that cover 0."""
     rng = np.random.default_rng(0)
@@ -191,7 +215,8 @@ def entries(found: Sequence[Measurement]) -> dict[str, Entry]:
             continue
         pooled = of_name.pop(ALL_CLASSES)
         missed = sum(_verdict(one) == "missed" for one in of_name.values())
-        shown[name] = Entry(pooled.value, pooled.floor, _verdict(pooled), missed, len(of_name))
+        value = pooled.value / pooled.floor if name == "fid" and pooled.floor else pooled.value
+        shown[name] = Entry(value, pooled.floor, _verdict(pooled), missed, len(of_name))
     return shown
 
 
@@ -206,7 +231,7 @@ def markdown(covered: Sequence[Covered], rows: Sequence[Row], pool: int, n: int)
         *(each.text for each in covered),
         "",
         f"{n} held-out cells against as many others, damaged. Bold: the goal is missed, all "
-        "classes pooled; after the dot: in how many classes it is.",
+        "classes pooled; after the dot: in how many classes it is. FID is over its floor.",
         "",
         "| damage | " + " | ".join(map(readable, names)) + " |",
         "|---" * (len(names) + 1) + "|",

@@ -20,7 +20,8 @@ JPEG_QUALITIES = (90, 60, 30)
 HUE_TURNS_DEGREES = (4, 12, 36)
 SWAPPED_SHARES = (0.1, 0.5, 1.0)
 COPIED_SHARES = (0.1, 0.5, 1.0)
-MISSING_CLASSES = (1, 3, 5)
+MISSING_CLASSES = (1, 3, 5, 8)
+DIFFERENT_CELLS = (12, 6, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,10 @@ def damages(source: Cells, train: Cells, spare: Cells) -> list[Damage]:
         Damage("classes missing", str(count), without_classes(source, spare, count))
         for count in MISSING_CLASSES
         if count < len(set(source.labels))
+    ]
+    found += [
+        Damage("collapse", f"to {count} a class", collapsed(source, count))
+        for count in DIFFERENT_CELLS
     ]
     found += [Damage("copies", f"{share:.0%}", copied(source, train, share))
               for share in COPIED_SHARES]  # fmt: skip
@@ -123,6 +128,15 @@ def without_classes(source: Cells, spare: Cells, count: int) -> Cells:
         turn += 1
         images[row], ids[row] = spare.images[other], spare.ids[other]
     return Cells(images, source.labels, tuple(ids), source.subjects)
+
+
+def collapsed(source: Cells, different: int) -> Cells:
+    """Return as many cells of each class, of which only so many are different."""
+    order = np.arange(len(source))
+    for label in dict.fromkeys(source.labels):
+        rows = source.rows(label)
+        order[rows] = np.resize(rows[:different], len(rows))
+    return _relabelled(source, source, order)
 
 
 def copied(source: Cells, train: Cells, share: float) -> Cells:

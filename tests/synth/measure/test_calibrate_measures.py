@@ -59,17 +59,19 @@ def test_an_entry_counts_the_classes_that_miss_their_goal_also_where_greyed_out(
         _measurement("fid", "basophil", 2.0, 1.0),
     ]
     assert entries(found) == {"kid": Entry(0.5, 0.1, "met", 1, 2)}
+    over_floor = entries([_measurement("fid", "all", 0.5, 1.0)])["fid"].value
+    assert over_floor == pytest.approx(5)
 
 
 def test_the_matrix_is_bold_where_a_goal_is_missed_and_open_where_a_measure_is_not_there() -> None:
     rows = [
         Row("none", "", {"kid": Entry(0.001, 0, "met", 0, 2)}),
         Row("blur", "1 px", {"kid": Entry(0.2, 0, "missed", 2, 2),
-                             "fid": Entry(123.4, 9, "missed", 0, 0)}),
+                             "fid": Entry(3.4, 9, "missed", 0, 0)}),
     ]  # fmt: skip
     lines = markdown([], rows, 30, 20).splitlines()
     assert "| none | 0.001 · 0 | – |" in lines
-    assert "| blur 1 px | **0.200** · 2 | **123** |" in lines
+    assert "| blur 1 px | **0.200** · 2 | **3.400** |" in lines
 
 
 @pytest.mark.e2e
@@ -89,7 +91,8 @@ def test_the_script_writes_both_tables(
     assert [each["n"] for each in found["covered"]] == [4]  # of 400 there are too few
     kinds = [row["kind"] for row in found["matrix"]]
     assert kinds[0] == "none"
-    assert set(kinds) == {"none", "blur", "JPEG", "hue", "class swap", "classes missing", "copies"}
+    of_pixels, of_sets = {"blur", "JPEG", "hue"}, {"classes missing", "collapse", "copies"}
+    assert set(kinds) == {"none", "class swap"} | of_pixels | of_sets
     assert (tmp_path / "calibration.md").read_text() in capsys.readouterr().out
     values = {
         (row["kind"], row["level"]): row["entries"]["kid"]["value"] for row in found["matrix"]

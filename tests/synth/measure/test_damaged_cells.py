@@ -8,6 +8,7 @@ from scripts.damaged_cells import (
     COPIED_SHARES,
     SWAPPED_SHARES,
     blurred,
+    collapsed,
     copied,
     damages,
     recompressed,
@@ -29,11 +30,11 @@ def _cells(side: str, per_class: int = 4, seed: int = 0) -> Cells:
 
 
 def test_every_damage_has_as_many_cells_of_the_same_labels_and_changes_them() -> None:
-    source = _cells("source", per_class=10)
-    train, spare = (_cells(side, per_class=10, seed=1) for side in ("train", "spare"))
+    source = _cells("source", per_class=14)
+    train, spare = (_cells(side, per_class=14, seed=1) for side in ("train", "spare"))
     found = damages(source, train, spare)
     assert [damage.kind for damage in found].count("none") == 1
-    assert len(found) == 1 + 5 * 3 + 1  # of three classes, only one can be missing of 1, 3 and 5
+    assert len(found) == 1 + 6 * 3 + 1  # of three classes, only one can be missing of 1, 3, 5 and 8
     for damage in found:
         assert damage.cells.labels == source.labels
         same = (damage.cells.images == source.images).all()
@@ -96,6 +97,15 @@ def test_copies_are_training_cells_of_the_class(share: float) -> None:
     assert all(of[found.ids[row]] == found.labels[row] for row in places)
     first = int(found.ids[places[0]].split()[1])
     assert (found.images[places[0]] == train.images[first]).all()
+
+
+def test_a_collapse_leaves_so_many_different_cells_of_each_class() -> None:
+    source = _cells("source", per_class=10)
+    found = collapsed(source, 3)
+    for label in LABELS:
+        names = [found.ids[row] for row in found.rows(label)]
+        assert set(names) == {source.ids[row] for row in source.rows(label)[:3]}
+    assert (found.images[3] == source.images[0]).all()
 
 
 def test_too_few_training_cells_to_copy_are_refused() -> None:

@@ -8,6 +8,7 @@ from curation.errors import MeasurementError
 from synth.measure import fid_infinity
 from synth.measure.fid_infinity import Frechet, frechet_estimates, intercept
 from synth.measure.frechet import frechet_distance
+from synth.measure.frechet_subsets import frechet_of_subsets
 
 Array = NDArray[np.float64]
 SCALES = 1 / np.arange(1, 41)
@@ -29,6 +30,23 @@ def test_the_plain_distance_is_that_of_all_images(n: int, m: int) -> None:
     found = frechet_estimates(a, b).plain
     assert found.value == pytest.approx(frechet_distance(a, b), rel=1e-9)
     assert found.low < found.value < found.high
+
+
+def test_a_subset_has_no_image_twice_and_is_at_least_half_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[NDArray[np.integer]] = []
+
+    def note(products: Array, first: NDArray[np.integer], second: NDArray[np.integer]) -> float:
+        seen.extend((first, second))
+        return frechet_of_subsets(products, first, second)
+
+    monkeypatch.setattr(fid_infinity, "frechet_of_subsets", note)
+    monkeypatch.setattr(fid_infinity, "_HALVES", 2)
+    rng = np.random.default_rng(4)
+    frechet_estimates(_draw(rng, 40), _draw(rng, 40))
+    assert {len(rows) for rows in seen} >= {20, 24, 28, 32, 36, 40}
+    assert all(len(set(rows)) == len(rows) for rows in seen)
 
 
 def _found(shift: float, wide: bool, rounds: int) -> list[Frechet]:
