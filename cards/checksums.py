@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from curation.corpus import file_sha256
@@ -13,9 +14,10 @@ CHECKSUMS_NAME = "checksums.txt"
 _OF_THE_HUB = (".gitattributes", ".cache")
 
 
-def write_checksums(folder: Path) -> None:
+def write_checksums(folder: Path, *, leave_out: Collection[str] = ()) -> None:
     """Write the SHA-256 of every other file of a folder, in `sha256sum`'s format."""
-    lines = [f"{file_sha256(folder / name)}  {name}" for name in dataset_files(folder)]
+    names = [name for name in dataset_files(folder) if name not in leave_out]
+    lines = [f"{file_sha256(folder / name)}  {name}" for name in names]
     write_whole(folder / CHECKSUMS_NAME, ("\n".join(lines) + "\n").encode())
 
 

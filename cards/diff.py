@@ -46,6 +46,10 @@ class Difference(Frozen):
     columns_removed: tuple[str, ...]
     examples: dict[str, tuple[str, ...]] = Field(description="what -> the first image ids")
 
+    def without_examples(self) -> Difference:
+        """Return the difference in numbers alone."""
+        return self.model_copy(update={"examples": {}})
+
     @property
     def bump(self) -> Bump:
         """The least bump of the version that tells users what happened."""

@@ -196,7 +196,8 @@ def _entries(candidate: Candidate, words: Words) -> dict[str, tuple[VersionEntry
             date=words.date,
             rows=corpus.manifest.n_out,
             fingerprint=corpus.fingerprint,
-            difference=None if found is None else found.datasets[number],
+            # Not which rows: what is published names no cell that was withdrawn.
+            difference=None if found is None else found.datasets[number].without_examples(),
             notes=words.notes,
         )
         earlier: tuple[VersionEntry, ...] = ()

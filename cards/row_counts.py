@@ -14,6 +14,7 @@ import simplejpeg
 
 from curation.cells import SPLITS
 from curation.corpus import Corpus
+from curation.errors import CorpusError
 from curation.vocabulary import LABELS
 
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
@@ -126,11 +127,17 @@ def _images(corpus: Corpus) -> tuple[ImageKind, ...]:
 
 
 def image_kind(data: bytes) -> tuple[str, int, int]:
-    """Return codec, width and height of a released image, from its head."""
+    """Return codec, width and height of a released image, from its head.
+
+    Raises: CorpusError where it is none.
+    """
     if data[:8] == _PNG_HEAD:
         width, height = struct.unpack(">II", data[16:24])
         return "PNG", width, height
-    height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+    except (ValueError, KeyError) as error:
+        raise CorpusError("an image is neither a PNG nor a JPEG") from error
     return "JPEG", width, height
 
 
