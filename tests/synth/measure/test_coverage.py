@@ -9,7 +9,7 @@ from synth.measure.config import EvaluateConfig
 from synth.measure.coverage import measure_coverage
 from synth.measure.neighbours import NAMES, neighbours, squared_distances
 from synth.measure.sides import Found
-from tests.synth.measure.made_sides import made_sides, measured
+from tests.synth.measure.made_features import made_sides, measured
 
 Array = NDArray[np.float32]
 SIZES = {"basophil": 60, "monocyte": 60}

@@ -11,7 +11,7 @@ from synth.measure.distances import measure_distances
 from synth.measure.frechet import frechet_distance
 from synth.measure.kernel import kernel_distance
 from synth.measure.sides import Found
-from tests.synth.measure.made_sides import made_sides, measured
+from tests.synth.measure.made_features import made_sides, measured
 
 Array = NDArray[np.float32]
 SIZES = {"basophil": 30, "monocyte": 40}
