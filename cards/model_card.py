@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -113,6 +114,7 @@ def write_model_repo(
         for entry in sorted(generator.iterdir()):
             if not any(entry.match(pattern) for pattern in _LEFT_OUT):
                 _copy(entry, partial / entry.name)
+        _complete_code(partial)
         write_whole(partial / "README.md", card.encode())
         if measurements is not None and dataset is not None:
             folder = partial / RESULTS_FOLDER
@@ -122,6 +124,19 @@ def write_model_repo(
         # The note of the job goes when the folder is whole.
         write_checksums(partial, leave_out=("job",))
     return out
+
+
+def _complete_code(folder: Path) -> None:
+    """Add the code that diffusers loads; the generator in the package has it in the package."""
+    from synth import conditioner, pipeline, sigma_space
+
+    modules = {"pipeline.py": pipeline, "conditioner/conditioner.py": conditioner}
+    unet = json.loads((folder / "model_index.json").read_bytes())["unet"]
+    if unet[0] == "sigma_space":
+        modules["unet/sigma_space.py"] = sigma_space
+    for name, module in modules.items():
+        if not (folder / name).is_file():
+            shutil.copyfile(str(module.__file__), folder / name)
 
 
 def _copy(entry: Path, target: Path) -> None:

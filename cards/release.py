@@ -48,6 +48,7 @@ from .release_record import (
 from .repository_name import check_repository
 from .version_gate import compare
 from .versions import parse_version
+from .withdrawal_notice import NOTICE_NAME
 
 KINDS = ("real", "synthetic")
 
@@ -97,15 +98,20 @@ def release(
     """
     refuse_existing(out)
     check_words(version, overrides)
+    before = None if previous is None else _open_previous(previous)
     words = Words(
-        read_about(about), _repository(repository), gated, day(date), tuple(sorted(public))
+        about=read_about(about),
+        repository=_repository(repository),
+        gated=gated,
+        date=day(date),
+        public=tuple(sorted(public)),
+        withdrawals=() if before is None else read_record(before.real).withdrawals,
     )
     real = real if isinstance(real, Corpus) else load_corpus(real)
     synthetic = synthetic if isinstance(synthetic, Corpus) else load_corpus(synthetic)
     candidate = _candidate(
-        real, synthetic, report, name, version, license_id, vault, _open_previous(previous),
-        words.about,
-    )  # fmt: skip
+        real, synthetic, report, name, version, license_id, vault, before, words.about
+    )
     acquisitions = None if validation is None else validated_acquisitions(validation, real)
     gates = check_gates(candidate, overrides, progress)
     job = {
@@ -151,6 +157,8 @@ def finish(
     folders = [partial / kind for kind in KINDS]
     entries = _entries(candidate, words)
     first = [_record(candidate, words, kind, gates, entries[kind]) for kind in KINDS]
+    for folder, record in zip(folders, first, strict=True):
+        _keep_notice(folder, record, candidate.previous)
     facts = [write_derived(f, record) for f, record in zip(folders, first, strict=True)]
     leaks = no_identifier(folders, candidate.vault, words.public)
     gates = [*gates, overridden(leaks, overrides)]
@@ -227,8 +235,24 @@ def _record(
         companion=companion_of(other),
         gates=tuple(gates),
         versions=entries,
-        withdrawals=words.withdrawals,
+        withdrawals=_withdrawals(candidate, words, kind),
     )
+
+
+def _withdrawals(candidate: Candidate, words: Words, kind: str) -> tuple[Withdrawal, ...]:
+    """Return the withdrawals that a card tells of; those of earlier versions are told on.
+
+    Newly drawn cells may come from a generator that learned from none of those withdrawn.
+    """
+    before = candidate.previous
+    drawn_anew = before is not None and before.info.synthetic != candidate.synthetic.fingerprint
+    return () if kind == "synthetic" and drawn_anew else words.withdrawals
+
+
+def _keep_notice(folder: Path, record: ReleaseRecord, previous: Release | None) -> None:
+    notice = folder / NOTICE_NAME
+    if record.withdrawals and previous is not None and not notice.is_file():
+        shutil.copyfile(previous.path / folder.name / NOTICE_NAME, notice)
 
 
 def _remember(candidate: Candidate) -> None:
@@ -274,9 +298,7 @@ def day(date: str | None) -> str:
         raise ReleaseRefusedError(f"date {date!r} is no day such as 2027-01-31") from error
 
 
-def _open_previous(path: Path | None) -> Release | None:
-    if path is None:
-        return None
+def _open_previous(path: Path) -> Release:
     found = read_release(path)
     for folder in (found.real, found.synthetic):
         check_files(folder)

@@ -4,6 +4,7 @@
     retired/           keys of earlier releases, so that a patient can still be withdrawn from them
     identifiers.jsonl  every identifier the sources showed, with its pseudonym under the present key
     releases.jsonl     which release was made under which key
+    withdrawn.jsonl    who was withdrawn from releases, by pseudonym and key
     decisions.jsonl    what a person decided about quarantined images
     own_labels.jsonl   the source's own names of labels, and the label that each became
     index/             what each curation knew of its cells, to add to the corpus later; rotating

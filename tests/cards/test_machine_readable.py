@@ -18,8 +18,11 @@ from cards.release_record import read_record
 from curation.vocabulary import LABELS
 from tests.made_cards import GENERATOR, MadeCards
 
-# mlcroissant uses a name of rdflib that is going away.
-pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated")
+# mlcroissant uses what rdflib and pandas will take away one day.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated"),
+    pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index"),
+]
 
 CFF_SCHEMA = json.loads((Path(__file__).parent / "cff" / "schema-1.2.0.json").read_text())
 

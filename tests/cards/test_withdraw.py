@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from cards.check_card import check_card
 from cards.diff import diff
+from cards.release import release
 from cards.release_record import read_record
 from cards.verify import verify
 from cards.withdraw import Withdrawn, withdraw
@@ -25,7 +26,7 @@ from curation.deidentify.vault import read_vault
 from curation.errors import OutputExistsError, ReleaseRefusedError, VaultError
 from smearkit import cli
 from tests.made import SUBJECTS
-from tests.made_cards import MadeCards, write_synthetic
+from tests.made_cards import MadeCards, write_report, write_synthetic
 
 
 @pytest.fixture
@@ -124,6 +125,31 @@ def test_a_second_withdrawal_knows_the_first(
     assert second.earlier == ("1.0.0", "2.0.0")
     assert "Version 2.0.0" in (second.release.real / "README.md").read_text()
     assert keys.key_id in (vault / "withdrawn.jsonl").read_text()
+
+
+def test_later_versions_still_tell_of_it(
+    cards_made: MadeCards, tmp_path: Path, vault: Path
+) -> None:
+    done = run(cards_made, [subject_in(cards_made, "train")], tmp_path / "out", vault,
+               corpus_out=tmp_path / "left")  # fmt: skip
+    left = load_corpus(tmp_path / "left")
+    same = write_report(tmp_path / "same", left, cards_made.synthetic)
+    anew = write_synthetic(tmp_path / "anew", left, {"basophil": 4}, seed=8_000)
+    other = write_report(tmp_path / "other", left, anew)
+    for number, (synthetic, report, told) in enumerate(
+        ((cards_made.synthetic, same, True), (anew, other, False))
+    ):
+        later = release(
+            left, synthetic, report, "2.0.1" if told else "3.0.0", tmp_path / f"later{number}",
+            name="Drawn discs", vault=vault, previous=done.release.path,
+        )  # fmt: skip
+        assert "**Cells were withdrawn.**" in (later.real / "README.md").read_text()
+        assert (later.real / "WITHDRAWAL.md").read_bytes() == done.notice.read_bytes()
+        card = (later.synthetic / "README.md").read_text()
+        assert ("Cells of the real dataset were withdrawn" in card) == told
+        assert (later.synthetic / "WITHDRAWAL.md").is_file() == told
+        assert "before cells were withdrawn" not in card
+        assert verify(later.path).whole
 
 
 def test_other_places_that_may_have_learned(

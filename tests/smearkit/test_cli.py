@@ -58,7 +58,15 @@ VERBS = {
     },
     "release": {
         "--real", "--synthetic", "--report", "--version", "--out", "-o", "--name", "--license",
-        "--vault", "--override", "--public", "--json",
+        "--vault", "--override", "--public", "--json", "--previous", "--about", "--repo", "--gated",
+        "--validation", "--date",
+    },
+    "check-card": {"--json"},
+    "verify": {"--json"},
+    "diff": {"--json"},
+    "withdraw": {
+        "--release", "--out", "-o", "--vault", "--version", "--date", "--also", "--corpus-out",
+        "--override", "--public", "--json",
     },
     "publish": {"--repo", "--dry-run", "--json"},
     "inspect": {"--verify", "--json"},
