@@ -49,14 +49,19 @@ FULL = Scale(
     training=preset("demo"),
     extra=40,
     steps=18,
-    measured=EvaluateConfig(max_per_class=40, min_per_class=4),
+    measured=EvaluateConfig(max_per_class=40, min_per_class=4, floor_splits=10, ladder_seeds=1),
 )
 QUICK = Scale(
     export=0.25,
     training=preset("smoke").model_copy(update={"images": 640}),
     extra=8,
     steps=6,
-    measured=EvaluateConfig(max_per_class=6, min_per_class=4),
+    measured=EvaluateConfig(
+        families=("distance", "coverage", "copying"),
+        max_per_class=6,
+        min_per_class=4,
+        floor_splits=2,
+    ),
 )
 
 

@@ -23,16 +23,30 @@ from .kept_features import KeptFeatures
 from .load_sides import check_pair as check_pair  # other stages refuse the same pairs
 from .load_sides import load_sides
 from .measure.config import EvaluateConfig as EvaluateConfig
+from .measure.copying import measure_copying
+from .measure.coverage import measure_coverage
+from .measure.distances import measure_distances
+from .measure.feature_map import measure_feature_map
 from .measure.inception import find_inception
 from .measure.measurement import MEASUREMENTS_FORMAT, Family, Measurements
+from .measure.sheets import measure_sheets
+from .measure.shortcuts import measure_shortcuts
 from .measure.sides import Context, Found, Picture, Sides
-from .measure_before import measure_copying, measure_distances
+from .measure.subjects import measure_subjects
+from .measure.usefulness import measure_usefulness
+from .measure.worst import measure_worst
 
 Measure = Callable[[Sides, Context], Found]
 MEASURES: Mapping[Family, Measure] = {
     "distance": measure_distances,
+    "coverage": measure_coverage,
     "copying": measure_copying,
+    "shortcuts": measure_shortcuts,
+    "usefulness": measure_usefulness,
+    "subjects": measure_subjects,
 }
+PICTURES: tuple[Measure, ...] = (measure_sheets, measure_worst, measure_feature_map)
+"""What only shows, and measures nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +87,8 @@ def measure(
         config=config,
         progress=progress,
     )
-    found = [MEASURES[family](sides, context) for family in config.families if family in MEASURES]
+    found = [MEASURES[family](sides, context) for family in config.families]
+    found += [picture(sides, context) for picture in PICTURES]
     for one in found:
         skipped |= dict(one.skipped)
     pictures = [real_over_drawn(sides, view), *(p for one in found for p in one.pictures)]
@@ -91,7 +106,7 @@ def measure(
         skipped=skipped,
         versions=library_versions("torch", "clean-fid"),
     )
-    pictures += [drawn_sheet(sides.drawn, view)]
+    pictures.append(drawn_sheet(sides.drawn, view))
     return Evaluation(measurements, tuple(pictures))
 
 

@@ -114,7 +114,10 @@ def use_fake_inception(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "find_inception", lambda *args, **kwargs: weights)
 
 
-MEASURED = EvaluateConfig(min_per_class=4)
+MEASURED = EvaluateConfig(
+    # The classifiers of the other two are for slower tests.
+    families=("distance", "coverage", "copying", "subjects"), min_per_class=4, floor_splits=4,
+)  # fmt: skip
 
 
 def write_report(real: Corpus, synthetic: Corpus, out: Path) -> Path:

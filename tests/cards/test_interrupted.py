@@ -10,8 +10,7 @@ from cards.release import release
 from curation.deidentify.vault import default_vault
 from curation.progress import Progress
 from smearkit import evaluate
-from synth.evaluate import EvaluateConfig
-from tests.made import Made, use_fake_inception, write_report
+from tests.made import MEASURED, Made, use_fake_inception, write_report
 
 
 def stop_at(word: str) -> Progress:
@@ -22,13 +21,13 @@ def stop_at(word: str) -> Progress:
     return progress
 
 
-@pytest.mark.parametrize("word", ["features", "copies"])
+@pytest.mark.parametrize("word", ["features", "distances", "nearest"])
 def test_evaluate(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     use_fake_inception(monkeypatch)
     out = tmp_path / "report"
-    config = EvaluateConfig(min_per_class=4)
+    config = MEASURED
     if word == "features":
-        monkeypatch.setattr("synth.evaluate.inception_features", _interrupted)
+        monkeypatch.setattr("synth.kept_features.inception_features", _interrupted)
     with pytest.raises(KeyboardInterrupt):
         evaluate(made.real, made.synthetic, out, config, progress=stop_at(word))
     assert not out.exists()
