@@ -7,6 +7,7 @@ from pathlib import Path
 
 from curation.progress import Progress, silent
 
+from .checksums import write_checksums
 from .hub_account import hub_api
 from .hub_folder import checked_folder
 from .hub_patience import Patience
@@ -31,6 +32,7 @@ def publish_generator(
     # torch comes with these; the generator is loaded, so that a pickle or a changed weight is seen.
     from synth.generator import load_generator
     from synth.measure.measurement import read_measurements
+    from synth.named_index import name_lists
 
     from .model_card import write_model_repo
 
@@ -41,6 +43,8 @@ def publish_generator(
         made = write_model_repo(
             folder, Path(scratch) / "model", measured, repository=repo, dataset=dataset
         )
+        name_lists(made / "model_index.json")
+        write_checksums(made)  # over what is there once it is whole
         repository = Repository(hub_api(), repo, "model", patience or Patience())
         side = Side(repository, checked_folder(made), private=private)
         return publish_sides([side], version, read_back=read_back, progress=progress)

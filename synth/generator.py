@@ -33,6 +33,7 @@ from . import sigma_space as sigma_space_module
 from .chosen_average import ChosenAverage
 from .config import TrainConfig
 from .denoiser import Denoiser, best_device
+from .named_index import index_sha256
 from .packaged.folder import PRETRAINED, pretrained_folder
 from .pretrained import LOADING
 from .stable_diffusion import merge_adapter
@@ -194,8 +195,12 @@ def weights_fingerprint(folder: Path) -> str:
     )
     decoder = [_VAE_CONFIGURATION] if (folder / _VAE_CONFIGURATION).is_file() else []
     names = (*_CONFIGURATIONS, *decoder, *weights)
-    content = [[name, file_sha256(folder / name)] for name in names]
+    content = [[name, _sha256(folder / name)] for name in names]
     return blake3(canonical_json(content)).hexdigest(length=16)
+
+
+def _sha256(path: Path) -> str:
+    return index_sha256(path) if path.name == "model_index.json" else file_sha256(path)
 
 
 def read_info(folder: Path) -> GeneratorInfo:

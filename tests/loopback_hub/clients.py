@@ -15,11 +15,12 @@ def use_hub(patch: pytest.MonkeyPatch, hub: HubCore, home: Path, token: str, xet
     They read HF_ENDPOINT when they are imported; what they made of it then is replaced.
     """
     import datasets
-    from huggingface_hub import constants
+    from huggingface_hub import constants, hf_api
 
     patch.setenv("HF_ENDPOINT", hub.base)
     patch.setenv("HF_TOKEN", token)
     patch.setattr(constants, "ENDPOINT", hub.base)
+    patch.setattr(hf_api.api, "endpoint", hub.base)
     template = hub.base + "/{repo_id}/resolve/{revision}/{filename}"
     patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
