@@ -160,7 +160,10 @@ def _limitations(facts: CardFacts) -> list[str]:
 
 def _sensitive(facts: CardFacts) -> list[str]:
     if not facts.is_real:
-        return ["No image shows a patient's cell; copies of training cells were searched for."]
+        gates = {gate.name: gate.state for gate in facts.record.gates}
+        all_cells = gates.get("no_copies") == "passed"
+        searched = "searched for" if all_cells else "not searched for among all it learned from"
+        return [f"No image shows a patient's cell; copies of training cells were {searched}."]
     return [
         "Pictures of patients' cells under keyed pseudonyms (HMAC-SHA256); metadata removed by an "
         "allow-list, burned-in text searched for. Pseudonymised data is personal data (GDPR)."

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import Field
 
 from curation.cells import LATER_COLUMNS
@@ -122,7 +123,7 @@ def difference(old: Corpus, new: Corpus) -> Difference:
         changed=_count(changed),
         added_by_class=_by_class(fresh),
         removed_by_class=_by_class(gone),
-        relabelled_as=_pairs(_named(common_before), _named(common_after), relabelled),
+        relabelled_as=_pairs(common_before["label"], common_after["label"], relabelled),
         moved_between=_pairs(common_before["split"], common_after["split"], moved),
         changed_columns=columns,
         columns_added=_more(after, before),
@@ -141,7 +142,7 @@ def _rows(corpus: Corpus) -> pa.Table:
     A later column that no row has a value in says nothing: `rows_digest` leaves it out, too.
     """
     first = corpus.manifest.shards[0] if corpus.manifest.shards else None
-    names = [] if first is None else pa.parquet.read_schema(corpus.path / first.path).names
+    names = [] if first is None else pq.read_schema(corpus.path / first.path).names
     names = [name for name in names if name != "image"] or ["image_id", "label"]
     tables = []
     for split in corpus.manifest.splits:
@@ -181,19 +182,20 @@ def _count(mask: pa.ChunkedArray) -> int:
     return int(pc.sum(mask).as_py() or 0)
 
 
-def _named(rows: pa.Table) -> pa.Array:
-    return pa.array([LABELS[label] for label in rows["label"].to_pylist()], pa.string())
-
-
 def _by_class(rows: pa.Table) -> dict[str, int]:
     counts = Counter(rows["label"].to_pylist())
     return {LABELS[label]: counts[label] for label in sorted(counts)}
 
 
-def _pairs(old: pa.Array, new: pa.Array, mask: pa.ChunkedArray) -> dict[str, int]:
+def _pairs(old: pa.ChunkedArray, new: pa.ChunkedArray, mask: pa.ChunkedArray) -> dict[str, int]:
+    """Return "old -> new" -> rows, of the masked rows; a number is a label's."""
     chosen = zip(old.filter(mask).to_pylist(), new.filter(mask).to_pylist(), strict=True)
-    counts = Counter(f"{a} -> {b}" for a, b in chosen)
+    counts = Counter(f"{_name(a)} -> {_name(b)}" for a, b in chosen)
     return dict(sorted(counts.items()))
+
+
+def _name(value: int | str) -> str:
+    return LABELS[value] if isinstance(value, int) else value
 
 
 def _more(one: pa.Table, other: pa.Table) -> tuple[str, ...]:

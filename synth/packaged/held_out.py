@@ -24,10 +24,13 @@ COPIES_NOTE = (
 def may_measure(generator: str, training_corpus: str | None, real: Corpus) -> bool:
     """Return whether a corpus may measure what a generator drew, by their fingerprints.
 
-    The corpus it learned from may; another one only for the packaged generator, whose training
-    cells are known wherever it goes.
+    The corpus it learned from may, and one that this was added to, as cells keep their splits;
+    another one only for the packaged generator, whose training cells are known wherever it goes.
     """
-    return training_corpus == real.fingerprint or is_pretrained(generator)
+    known = training_corpus is not None and training_corpus in (
+        real.fingerprint, real.manifest.parents.get("added_to"),
+    )  # fmt: skip
+    return known or is_pretrained(generator)
 
 
 def unseen_rows(

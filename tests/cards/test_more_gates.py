@@ -15,9 +15,9 @@ from curation.corpus import Corpus
 from curation.deidentify.vault import read_vault, rotate_vault
 from curation.errors import ReleaseRefusedError, VaultError
 from tests.cards.rewriting import rewritten
-from tests.cards.test_diff import nothing
+from tests.cards.test_diff import added, nothing
 from tests.made import SUBJECTS
-from tests.made_cards import MadeCards, release_again, write_report
+from tests.made_cards import GENERATOR, MadeCards, release_again, write_report
 
 
 def refused(made: MadeCards, out: Path, **changes: Any) -> str:
@@ -86,3 +86,22 @@ def test_a_new_key_does_not_forget_who_was_withdrawn(cards_made: MadeCards, tmp_
     (keys.path / "withdrawn.jsonl").write_text("{}\n")
     with pytest.raises(VaultError, match="line 1: no entry of a withdrawal"):
         withdrawn_pseudonyms(new)
+
+
+def test_a_grown_corpus_holds_the_training_cells_of_the_one_before(
+    cards_made: MadeCards, tmp_path: Path
+) -> None:
+    from synth.packaged.held_out import may_measure
+
+    grown = rewritten(cards_made.real, tmp_path / "grown", added)
+    old = cards_made.real.fingerprint
+    assert not may_measure(GENERATOR, old, grown), "it does not say that it was added to"
+    parents = {"added_to": old}
+    said = Corpus(grown.path, grown.manifest.model_copy(update={"parents": parents}))
+    assert may_measure(GENERATOR, old, said)
+    assert not may_measure(GENERATOR, None, grown)
+    for corpus, state in ((grown, "warned"), (said, "passed")):
+        out = tmp_path / state
+        done = release_again(cards_made, out, "1.1.0", real=corpus)
+        gates = {gate.name: gate.state for gate in done.info.gates}
+        assert (gates["no_copies"], gates["version"]) == (state, "passed")

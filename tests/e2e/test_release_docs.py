@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import shlex
 import shutil
@@ -21,7 +22,7 @@ from smearkit import cli
 from tests.cards.rewriting import rewritten
 from tests.loopback_hub import TOKEN, LoopbackHub, use_hub
 from tests.made import SUBJECTS, disc, jpeg
-from tests.made_cards import MadeCards, made_cards_in, write_report, write_synthetic
+from tests.made_cards import MadeCards, made_cards_in, write_report
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 RELEASING = (DOCS / "releasing.md").read_text(encoding="utf-8")
@@ -78,13 +79,21 @@ def _lay_out(folder: Path, made: MadeCards) -> None:
     shutil.copytree(made.synthetic.path, folder / "synthetic")
     shutil.copytree(made.report, folder / "report")
     corpus = rewritten(made.real, folder / "corpus-2", two_more)
-    synthetic = write_synthetic(folder / "synthetic-2", corpus)
-    write_report(folder / "report-2", corpus, synthetic)
+    _grown(corpus.path, made.real.fingerprint)
+    write_report(folder / "report-2", corpus, made.synthetic)
     keys = read_vault(made.vault)
     here = set(made.real.rows(["subject"], ["test"])["subject"].to_pylist())
     name = next(name for name in SUBJECTS if keys.pseudonym("subject", name) in here)
     (folder / "patients.txt").write_text(f"{name}\n")
     (folder / "about.yaml").write_text(blocks(RELEASING, "yaml")[0])
+
+
+def _grown(corpus: Path, earlier: str) -> None:
+    """Let a corpus say that it was added to an earlier one, as `curate --add-to` does."""
+    file = corpus / "manifest.json"
+    found = json.loads(file.read_text())
+    found["parents"] = {"added_to": earlier}
+    file.write_text(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
