@@ -161,7 +161,7 @@ def check_comparable(reports: Mapping[str, Measurements]) -> None:
 def difference(a: Measurement, b: Measurement) -> tuple[float, float, float] | None:
     """Return a's value minus b's with its 95 % interval; None where an interval is missing.
 
-    Where zero is right, the values' distances from zero are compared.
+    Where one value is right (zero copies, an AUC of 0.5), the distances from it are compared.
     """
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return None
@@ -175,20 +175,20 @@ def difference(a: Measurement, b: Measurement) -> tuple[float, float, float] | N
 
 
 def _sized(m: Measurement, low: float, high: float) -> tuple[float, float, float]:
-    """Return value, low, high; of what should be zero, how far each is from it."""
-    if m.direction != "zero":
+    """Return value, low, high; where one value is right, how far each is from it."""
+    right = _right(m)
+    if right is None:
         return m.value, low, high
-    centre = _right(m)
-    value, low, high = m.value - centre, low - centre, high - centre
+    value, low, high = m.value - right, low - right, high - right
     nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
     return abs(value), nearest, max(abs(low), abs(high))
 
 
-def _right(m: Measurement) -> float:
-    """Return the value that is right where the direction is zero: the middle of the goal."""
-    if m.goal_low is None or m.goal_high is None:
-        return 0.0
-    return (m.goal_low + m.goal_high) / 2
+def _right(m: Measurement) -> float | None:
+    """Return the one value that is right: the middle of a goal with both ends, or zero."""
+    if m.goal_low is not None and m.goal_high is not None:
+        return (m.goal_low + m.goal_high) / 2
+    return 0.0 if m.direction == "zero" else None
 
 
 def _read(path: Path) -> Measurements:
@@ -231,6 +231,7 @@ def _check_ways(
             ("image pipeline", a[key].pipeline, b[key].pipeline),
             ("reference cells", a[key].reference, b[key].reference),
             ("direction", a[key].direction, b[key].direction),
+            ("right value", _right(a[key]), _right(b[key])),
         ):
             if ours != theirs:
                 raise _differ(f"{what} of {key[1]}", one, ours, other, theirs)
@@ -331,6 +332,7 @@ def _standings(
 
 
 def _cost(m: Measurement) -> float:
-    if m.direction == "zero":
-        return abs(m.value - _right(m))
+    right = _right(m)
+    if right is not None:
+        return abs(m.value - right)
     return -m.value if m.direction == "higher" else m.value

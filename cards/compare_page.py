@@ -23,7 +23,7 @@ _MARKS: dict[Standing, str] = {
     "not ranked": "not ranked",
 }  # fmt: skip
 _BETTER = {
-    "lower": "lower is better", "higher": "higher is better", "zero": "nearest to the goal is best",
+    "lower": "lower is better", "higher": "higher is better", "zero": "zero is best",
 }  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def _line(one: Comparison, names: Sequence[str]) -> Line:
     label = "" if one.label == ALL_CLASSES else f", {readable_label(one.label)}"
     return Line(
         title=whole + label,
-        better=_BETTER[one.direction],
+        better=(metric and metric.better) or _BETTER[one.direction],
         cells=tuple(_cells(one, names)),
         finding=finding(one),
         note=one.note,
@@ -171,13 +171,17 @@ def _cell(one: Comparison, entry: Entry) -> Cell:
     interval = NONE
     if entry.low is not None and entry.high is not None:
         interval = f"{format_number(entry.low, metric)} to {format_number(entry.high, metric)}"
+    standing = entry.standing
+    # The best value of several that are all within noise is no winner.
+    if standing == "best" and not any(each.standing == "worse" for each in one.entries):
+        standing = "within noise of the best"
     return Cell(
         value=format_number(entry.value, metric),
         raw=repr(entry.value),
         interval=interval,
         cells=f"{entry.n_real:,} / {entry.n_synthetic:,}",
-        standing=_MARKS[entry.standing],
-        kind={"best": "met", "worse": "missed"}.get(entry.standing, "no-goal"),
+        standing=_MARKS[standing],
+        kind={"best": "met", "worse": "missed"}.get(standing, "no-goal"),
     )
 
 

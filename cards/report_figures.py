@@ -26,12 +26,14 @@ _SECTIONS = (
     ("map", ("feature_map",)),
     ("worst", ("worst",)),
     ("copying", ("closest", "copies")),
-    ("usefulness", ("ladder", "calibration", "utility")),
+    ("usefulness", ("calibration",)),
     ("shortcuts", ("shortcut", "spectrum")),
     ("subjects", ("subject",)),
 )
 OTHER = "more"
 _WHOLE_SHEET = "real_over_synthetic"
+_DRAWN_BY_THE_PAGE = "ladder"
+"""A picture for cards; the page draws the same of its numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def png_bytes(image: Image.Image) -> bytes:
 def placed(figures: Sequence[Figure]) -> dict[str, list[Placed]]:
     """Return section -> its figures, in their order.
 
-    The sheet of all classes is left out where each class has a sheet of its own.
+    Left out are the sheet of all classes where each class has one of its own, and the ladder.
 
     Raises: SmearkitError where a figure is neither PNG nor JPEG, or two share a name.
     """
@@ -94,7 +96,8 @@ def placed(figures: Sequence[Figure]) -> dict[str, list[Placed]]:
         if key in keys:
             raise SmearkitError(f"two figures of the report are called {figure.name!r}")
         keys.add(key)
-        if not (single and figure.name == _WHOLE_SHEET):
+        left_out = (single and figure.name == _WHOLE_SHEET) or figure.name == _DRAWN_BY_THE_PAGE
+        if not left_out:
             sections.setdefault(_section(figure.name), []).append(_place(figure, key))
     return sections
 

@@ -22,6 +22,7 @@ class Metric:
 
 
 _CLOSER = "lower is closer to real"
+_CHANCE = "0.5 is chance"
 METRICS: dict[str, Metric] = {
     "kid": Metric("Kernel inception distance (KID)", "KID", _CLOSER, 4),
     "fid": Metric("Fréchet inception distance (FID)", "FID", _CLOSER, 1),
@@ -39,7 +40,7 @@ METRICS: dict[str, Metric] = {
     "coverage": Metric(
         "Coverage: real cells with a synthetic neighbour", "Coverage", decimals=1, percent=True
     ),
-    "vendi": Metric("Variety (Vendi score)", "Vendi score", decimals=2),
+    "vendi_ratio": Metric("Variety against real cells (Vendi ratio)", "Vendi ratio", None, 3),
     "copied_share": Metric("Copies of training cells", "Copies", "zero is right", 1, True),
     "nearest_train": Metric(
         "Nearest training cell, from synthetic cells (median correlation)",
@@ -53,23 +54,49 @@ METRICS: dict[str, Metric] = {
         "the baseline",
         3,
     ),
-    "membership_auc": Metric(
-        "Telling training cells by the synthetic ones (AUC)", "Membership AUC", "0.5 is chance", 3
+    "nearest_train_features": Metric(
+        "Nearest training cell, by features (median cosine)",
+        "Synthetic to training, by features",
+        "no higher than the baseline",
+        3,
     ),
-    "shortcut_auc": Metric("Telling synthetic from real (AUC)", "Shortcut AUC", "0.5 is chance", 3),
-    "c2st_auc": Metric(
-        "A classifier tells synthetic from real (AUC)", "Classifier AUC", "0.5 is chance", 3
+    "nearer_than_held_out_share": Metric(
+        "Synthetic cells nearer to a training cell than any held-out cell",
+        "Nearer than held-out cells",
+        decimals=1,
+        percent=True,
+    ),
+    "membership_auc": Metric(
+        "Telling training cells by the synthetic ones (AUC)", "Membership AUC", _CHANCE, 3
+    ),
+    "shortcut_auc": Metric(
+        "Telling synthetic from real by trivia (AUC)", "Shortcut AUC", _CHANCE, 3
+    ),
+    "c2st_auc": Metric("Telling synthetic from real at all (AUC)", "Classifier AUC", _CHANCE, 3),
+    "gain": Metric(
+        "Balanced accuracy gained over the best control", "Gain", decimals=1, percent=True
     ),
     "balanced_accuracy": Metric(
         "Balanced accuracy on real cells", "Balanced accuracy", decimals=1, percent=True
     ),
     "macro_f1": Metric("Macro-F1 on real cells", "Macro-F1", decimals=3),
-    "class_recall": Metric("Recall on real cells", "Recall", decimals=1, percent=True),
     "calibration_error": Metric("Calibration error on real cells", "Calibration error", decimals=3),
+    "recall_gain": Metric(
+        "Recall gained over the best control", "Recall gained", decimals=1, percent=True
+    ),
+    "subject_imbalance": Metric(
+        "Synthetic cells nearest to a patient beyond the due share",
+        "Imbalance",
+        decimals=1,
+        percent=True,
+    ),
+    "subject_max_ratio": Metric(
+        "The most favoured patient, against the due share", "Most favoured", decimals=2
+    ),
 }
 COPYING = ("copied_share", "nearest_train", "nearest_train_held_out")
 _IN_FAMILY: dict[tuple[Family, str], Metric] = {
-    ("usefulness", "recall"): METRICS["class_recall"],
+    ("usefulness", "recall"): Metric("Recall on real cells", "Recall", decimals=1, percent=True),
 }
 
 

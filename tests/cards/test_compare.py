@@ -95,7 +95,7 @@ def test_where_a_middle_is_right_the_nearer_one_is_better(
 ) -> None:
     found = [
         measured("shortcut_auc", "all", v, low=v - 0.02, high=v + 0.02, family="shortcuts",
-                 direction="zero", goal_low=0.45, goal_high=0.55)
+                 direction="lower", goal_low=0.45, goal_high=0.55)
         for v in values
     ]  # fmt: skip
     one = only(*found)
@@ -171,11 +171,11 @@ def test_one_corpus_twice_and_one_report_are_refused() -> None:
 
 def test_what_only_some_measured_is_named() -> None:
     found = compare({
-        "A": report("A", kid(0.02), measured("vendi", "all", 5.0, family="coverage")),
+        "A": report("A", kid(0.02), measured("vendi_ratio", "all", 5.0, family="coverage")),
         "B": report("B", kid(0.02)),
-        "C": report("C", kid(0.02), measured("vendi", "all", 6.0, family="coverage")),
+        "C": report("C", kid(0.02), measured("vendi_ratio", "all", 6.0, family="coverage")),
     })  # fmt: skip
-    assert found.only_in_some == ("coverage vendi all",)
+    assert found.only_in_some == ("coverage vendi_ratio all",)
     assert [len(one.entries) for one in found.comparisons] == [3, 2]
 
 
@@ -223,6 +223,14 @@ def test_the_page_holds_every_number_and_is_whole() -> None:
     assert "By KID over all classes: plain is best, other within noise of it" in page.words()
     assert "http:" not in document
     assert "https:" not in document
+
+
+def test_the_best_of_values_within_noise_is_no_winner() -> None:
+    reports = {"A": report("A", kid(0.0200)), "B": report("B", kid(0.0201))}
+    words = Page(render_comparison(compare(reports))).words()
+    assert "By KID over all classes: all within noise." in words
+    assert "best" not in words.replace("within noise of the best", "").split("Distance")[1]
+    assert "Never worse" in words
 
 
 def test_the_scores_count_measures_over_all_classes() -> None:

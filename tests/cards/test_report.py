@@ -14,7 +14,7 @@ from PIL import Image
 
 from cards.report import MAX_REPORT_BYTES, render_report
 from cards.report_figures import Figure, encode_pictures
-from cards.report_metrics import readable_label
+from cards.report_metrics import readable_arm, readable_label
 from cards.report_numbers import number_of
 from curation.errors import SmearkitError
 from tests.cards.html_page import Page
@@ -267,4 +267,6 @@ def test_ladder_and_shortcuts_have_a_row_an_arm() -> None:
     assert re.findall(r'<th role="rowheader" scope="row">([^<]+)', ladder) == list(RUNGS)
     table = document.split('id="table-shortcuts-shortcut-auc-arms"')[1].split("</table>")[0]
     ranked = sorted(SHORTCUTS, key=lambda arm: -abs(SHORTCUTS[arm] - 0.5))
-    assert re.findall(r'<th role="rowheader" scope="row">([^<]+)', table) == ranked
+    assert re.findall(r'<th role="rowheader" scope="row">([^<]+)', table) == [
+        readable_arm(arm) for arm in ranked
+    ]

@@ -37,13 +37,13 @@ def test_pictures_keep_to_their_budget_together(budget: int) -> None:
 
 def test_each_picture_has_its_section() -> None:
     names = ("cells_basophil", "feature_map", "worst", "closest_training_pairs", "shortcut_spectra",
-             "ladder_calibration", "subject_shares", "odd", "synthetic")  # fmt: skip
+             "ladder", "calibration", "subject_shares", "odd", "synthetic")  # fmt: skip
     figures = [Figure(name, "t", "c", "a", png_bytes(noise(4, 4))) for name in names]
     found = {section: [one.key for one in ones] for section, ones in placed(figures).items()}
     assert found == {
         "cells": ["figure-cells-basophil", "figure-synthetic"], "map": ["figure-feature-map"],
         "worst": ["figure-worst"], "copying": ["figure-closest-training-pairs"],
-        "shortcuts": ["figure-shortcut-spectra"], "usefulness": ["figure-ladder-calibration"],
+        "shortcuts": ["figure-shortcut-spectra"], "usefulness": ["figure-calibration"],
         "subjects": ["figure-subject-shares"], "more": ["figure-odd"],
     }  # fmt: skip
 

@@ -25,11 +25,11 @@ def test_what_speaks_to_each() -> None:
         name: [each.text.split(" ")[0].rstrip(":") for each in criterion.evidence]
         for name, criterion in found.items()
     }
-    assert starts["Congruence"] == ["KID", "Shortcut"]
+    assert starts["Congruence"] == ["KID", "Shortcut", "Classifier"]
     assert starts["Coverage"] == ["Precision", "Recall", "Density", "Coverage", "Vendi"]
     assert starts["Constraint"] == ["Balanced", "Macro-F1"]
     assert all("synthetic only" in each.text for each in found["Constraint"].evidence)
-    assert starts["Compliance"] == ["Copies", "Synthetic", "Held-out", "subject_excess"]
+    assert starts["Compliance"] == ["Copies", "Synthetic", "Held-out", "Imbalance"]
     assert "KID of 13 classes runs from 0.0031 (platelet) to 0.0833 (promyelocyte)" in [
         each.text for each in found["Consistency"].evidence
     ]
