@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,7 +69,10 @@ VERBS = {
         "--release", "--out", "-o", "--vault", "--version", "--date", "--also", "--corpus-out",
         "--override", "--public", "--json",
     },
-    "publish": {"--repo", "--dry-run", "--json"},
+    "publish": {
+        "--repo", "--to", "--archive", "--generator", "--report", "--dataset", "--private",
+        "--gated", "--read-back", "--dry-run", "--previous", "--json",
+    },
     "inspect": {"--verify", "--json"},
     "vocabulary": {"--json"},
     "validate": {"--out", "-o", "--vault", "--config", "--most-pictures", "--seed", "--json"},
@@ -243,7 +247,12 @@ def test_evaluate(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "small n" in text
 
 
-def test_release_and_publish(made: Made, report: Path, tmp_path: Path) -> None:
+def test_release_and_publish(
+    made: Made, report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No Hub listens there; what one answers is in tests/cards and tests/e2e.
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("cards.hub_patience.time", SimpleNamespace(sleep=lambda seconds: None))
     out = tmp_path / "release"
     found = done("release", "--real", made.real.path, "--synthetic", made.synthetic.path,
                  "--report", report, "--version", "1.2.0", "--out", out)  # fmt: skip
@@ -257,7 +266,13 @@ def test_release_and_publish(made: Made, report: Path, tmp_path: Path) -> None:
     assert "README.md" in listed["repositories"][0]["files"]
     text = run("publish", out, "--repo", "lab/cells", "--dry-run").stdout
     assert "lab/cells-synthetic/checksums.txt" in text
-    assert "cannot send anything yet" in failed(1, "publish", out, "--repo", "lab/cells")
+    assert "the connection failed" in failed(1, "publish", out, "--repo", "lab/cells")
+    assert done("publish", out, "--to", tmp_path / "place")["version"] == "1.2.0"
+    assert done("publish", out, "--archive", tmp_path / "cells.tar")["version"] == "1.2.0"
+    assert "one place: --repo" in failed(2, "publish", out)
+    assert "give a RELEASE" in failed(2, "publish", "--repo", "lab/cells")
+    assert "--previous goes with" in failed(2, "publish", out, "--repo", "a/b", "--previous", out)
+    assert "goes to the Hub" in failed(2, "publish", "--generator", out, "--to", tmp_path / "x")
     assert "expected ORG/NAME" in failed(1, "publish", out, "--repo", "cells", "--dry-run")
     (out / "real" / "README.md").write_text("edited")
     said = failed(1, "publish", out, "--repo", "lab/cells", "--dry-run")
