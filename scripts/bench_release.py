@@ -123,7 +123,11 @@ def publish_here(release: Path) -> float:
 
     began = time.perf_counter()
     publish(release, "lab/cells")
-    return time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    shards = (release / kind / "data" for kind in ("real", "synthetic"))
+    counts = (pq.read_metadata(path).num_rows for data in shards for path in data.iterdir())
+    print(json.dumps({"cells": sum(counts)}), flush=True)
+    return seconds
 
 
 def push_here(release: Path) -> float:
@@ -136,8 +140,10 @@ def push_here(release: Path) -> float:
     began = time.perf_counter()
     for rows, name in zip(loaded, ("lab/cells", "lab/cells-synthetic"), strict=True):
         rows.push_to_hub(name)
-    print(json.dumps({"push_cpu_s": time.process_time() - cpu}), flush=True)
-    return time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    count = sum(len(rows) for found in loaded for rows in found.values())
+    print(json.dumps({"push_cpu_s": time.process_time() - cpu, "cells": count}), flush=True)
+    return seconds
 
 
 WAYS: Mapping[str, Callable[[Path], float]] = {"publish": publish_here, "push_to_hub": push_here}
@@ -151,7 +157,7 @@ def measured(way: str, release: Path, work: Path) -> dict[str, Any]:
             environment = {
                 **os.environ, "HF_ENDPOINT": address, "HF_TOKEN": "hf_writes",
                 "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-                "HF_DATASETS_CACHE": str(work / "arrow"), "OMP_NUM_THREADS": "1",
+                "HF_DATASETS_CACHE": str(work / f"arrow-{release.name}"), "OMP_NUM_THREADS": "1",
             }  # fmt: skip
             process = subprocess.Popen(
                 [sys.executable, __file__, "--run", way, str(release)], env=environment,
@@ -167,7 +173,7 @@ def measured(way: str, release: Path, work: Path) -> dict[str, Any]:
     for line in said.splitlines():
         found |= json.loads(line)
     return {
-        "way": way, "wall_s": round(found["seconds"], 1),
+        "way": way, "cells": found["cells"], "wall_s": round(found["seconds"], 1),
         "cpu_s": round(found.get("push_cpu_s", found["cpu_s"]), 1),
         "peak_mb": round(memory.peak_bytes / 2**20), "load": round(os.getloadavg()[0], 1),
     }  # fmt: skip
@@ -331,6 +337,9 @@ def main() -> None:
         release = made_release(asked.work / f"release-{asked.cells}", asked.cells)
         size = sum(path.stat().st_size for path in release.rglob("*") if path.is_file())
         rows = [measured(way, release, asked.work) for _ in range(asked.rounds) for way in WAYS]
+        if {row["cells"] for row in rows} != {asked.cells}:
+            # `datasets` knows a folder's Arrow cache by the folder's last name only.
+            raise SystemExit(f"not every way sent {asked.cells} cells: {rows}")
         text = publish_table(rows, asked.cells, size / 1e6)
     asked.json.write_text(json.dumps(rows, indent=1) + "\n")
     print(text)

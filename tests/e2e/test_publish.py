@@ -150,8 +150,10 @@ def _no_more_than(hub: LoopbackHub, releases: Path) -> None:
 
 def test_two_publishers_at_once(hub: LoopbackHub, releases: Path, tmp_path: Path) -> None:
     other = write_release(tmp_path / "other", "1.0.0", 14)
+    # By LFS: the local folder that stands for Xet's store takes one process at a time.
     racing = [
-        Publisher(folder, "lab/cells", environment(hub)) for folder in (releases / "1.0.0", other)
+        Publisher(folder, "lab/cells", environment(hub, xet=False))
+        for folder in (releases / "1.0.0", other)
     ]
     said = [publisher.outcome() for publisher in racing]
     assert said.count("published") == 1, said
