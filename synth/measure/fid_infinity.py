@@ -14,7 +14,7 @@ from .half_samples import half_widths
 from .kernel import Estimate
 from .moments import Moments, merged, moments
 
-INFINITY_NEEDS = 1_000
+INFINITY_NEEDS = 1_500
 """Images a side under which the extrapolation still keeps much of the bias: it is not linear yet.
 
 Measured on Gaussians with the moments of Inception features of blood cells: docs/measurements.md.

@@ -84,7 +84,7 @@ def test_fid_of_few_images_meets_and_misses_nothing() -> None:
         assert measured(found, name).verdict == "no goal"
     note = measured(found, "fid_infinity").note
     assert note is not None
-    assert "under 1,000 images" in note
+    assert "under 1,500 images" in note
 
 
 def test_fid_of_enough_images_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
