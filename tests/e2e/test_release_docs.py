@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
@@ -18,10 +19,11 @@ from typer.testing import CliRunner
 from cards.release_record import read_record
 from curation.cells import SCHEMA
 from curation.deidentify.vault import read_vault
+from curation.pixels import decode_rgb, encode_png, pixel_id
 from smearkit import cli
 from tests.cards.rewriting import rewritten
 from tests.loopback_hub import TOKEN, LoopbackHub, use_hub
-from tests.made import SUBJECTS, disc, jpeg
+from tests.made import SUBJECTS, disc
 from tests.made_cards import MadeCards, made_cards_in, write_report
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -49,11 +51,9 @@ def run(command: list[str]) -> str:
 
 def two_more(tables: dict[str, pa.Table]) -> None:
     """Add two cells of a subject of the training split."""
-    from curation.pixels import decode_rgb, pixel_id
-
     rows = tables["train"].slice(0, 2).to_pylist()
     for number, row in enumerate(rows):
-        data = jpeg(disc("basophil", 77_000 + number))
+        data = encode_png(np.asarray(disc("basophil", 77_000 + number)))
         row |= {"image": {"bytes": data, "path": None}, "image_id": pixel_id(decode_rgb(data))}
     more = pa.Table.from_pylist(rows, schema=SCHEMA)
     tables["train"] = pa.concat_tables([tables["train"], more])
