@@ -14,6 +14,7 @@ from curation.deidentify.released import made_releases
 from curation.deidentify.vault import Vault
 from curation.errors import CorpusError
 from curation.vocabulary import LABELS
+from synth.measure.measurement import ALL_CLASSES
 from synth.provenance import Marker, fault_of_real, fault_of_synthetic
 from synth.signing import split_signature
 
@@ -161,7 +162,8 @@ def no_copies(candidate: Candidate) -> Gate:
     if not copied:
         return Gate(name=name, state="failed", detail="the report does not say (copied_share)")
     # Where copies were searched for in several ways, the one that found most counts.
-    most = max(copied, key=lambda entry: entry.value)
+    pooled = [entry for entry in copied if entry.label == ALL_CLASSES] or copied
+    most = max(pooled, key=lambda entry: entry.value * entry.n_synthetic)
     count = round(most.value * most.n_synthetic)
     detail = f"{count} of {most.n_synthetic} synthetic cells copy a training cell"
     if count:

@@ -36,7 +36,8 @@ def copy_dataset(folder: Path, corpus: Corpus, report: Path) -> None:
         copy_open_report(report, reports)
     if (corpus.path / "reports").is_dir():
         shutil.copytree(corpus.path / "reports", reports, dirs_exist_ok=True)
-    shutil.copyfile(corpus.path / "manifest.json", folder / CORPUS_NAME)
+    text = corpus.manifest.model_dump_json(indent=2) + "\n"
+    write_whole(folder / CORPUS_NAME, text.encode())
 
 
 def copy_rows(folder: Path, corpus: Corpus) -> None:
