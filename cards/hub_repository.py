@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["dataset", "model"]
 Gate = Literal["auto", "manual"]
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 OWN_FILES = (".gitattributes",)  # the Hub's, in every repository
 
 
@@ -46,6 +48,7 @@ class Repository:
 
     def __init__(self, api: HfApi, name: str, kind: Kind, patience: Patience) -> None:
         self.api, self.name, self.kind, self.patience = api, name, kind, patience
+        self._trees: dict[str, dict[str, RemoteFile]] = {}
 
     def settings(self) -> Settings | None:
         """Return how it is set; None where it is not there, or hidden from the token.
@@ -85,7 +88,12 @@ class Repository:
                 if isinstance(entry, RepoFile) and entry.path not in OWN_FILES
             }
 
-        return self.patience.asked(f"listing {self.name} at {revision}", ask)
+        if revision in self._trees:
+            return self._trees[revision]
+        found = self.patience.asked(f"listing {self.name} at {revision}", ask)
+        if _COMMIT.fullmatch(revision):  # never changes, unlike a branch or a pull request
+            self._trees[revision] = found
+        return found
 
     def tags(self) -> dict[str, str]:
         """Return tag -> commit.
