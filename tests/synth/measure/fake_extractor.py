@@ -27,7 +27,7 @@ def fake_extractor(seen: list[int] | None = None, sha256: str = "ab" * 32) -> Ex
     def prepare(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         rows = np.linspace(0, image.shape[0] - 1, SIDE).astype(int)
         columns = np.linspace(0, image.shape[1] - 1, SIDE).astype(int)
-        return image[rows][:, columns].transpose(2, 0, 1).astype(np.float32)
+        return np.asarray(image[rows][:, columns].transpose(2, 0, 1), np.float32)
 
     def network(images_NCHW: NDArray[np.float32]) -> NDArray[np.float32]:
         if seen is not None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from curation.corpus import file_sha256
 from curation.errors import MeasurementError
 from synth.measure import extractor_dinov2
-from synth.measure.extractor import Extractor
+from synth.measure.extractor import Extractor, Network
 from synth.measure.extractor_dinov2 import dinov2_extractor
 from synth.measure.extractor_image import IMAGENET_MEAN, IMAGENET_STD
 from synth.measure.extractor_onnx import efficientnet_lite_extractor, onnx_extractor
@@ -39,10 +39,10 @@ def test_the_text_names_the_weights() -> None:
 
 
 def test_no_network_is_opened_for_no_image() -> None:
-    def refuse() -> object:
+    def refuse() -> Network:
         raise AssertionError("opened")
 
-    unopened = Extractor("x", "ab", "", 3, lambda image: image, refuse)  # type: ignore[arg-type]
+    unopened = Extractor("x", "ab", "", 3, fake_extractor().prepare, refuse)
     assert unopened.features([], 0).shape == (0, 3)
 
 

@@ -13,7 +13,7 @@ from curation.manifest import Codec, View
 from curation.pixels import pixel_id
 from synth.measure import feature_store
 from synth.measure.extractor import Extractor
-from synth.measure.feature_piece import open_piece
+from synth.measure.feature_piece import open_piece, pixel_hash
 from synth.measure.feature_store import FeatureStore, default_folder, pipeline_key
 from tests.synth.measure.fake_extractor import DIMENSIONS, fake_extractor
 
@@ -177,7 +177,7 @@ def test_a_flipped_bit_costs_one_row_and_never_a_number(tmp_path: Path, what: st
     needles = {
         "feature": rows[3].tobytes(),
         "id": ids[3].encode(),
-        "pixels": feature_store.pixel_hash(images[3]),
+        "pixels": pixel_hash(images[3]),
     }
     _flip(path, needles[what])
     seen: list[int] = []

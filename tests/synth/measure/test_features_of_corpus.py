@@ -12,7 +12,7 @@ import pytest
 from curation.corpus import Corpus
 from curation.errors import MeasurementError
 from curation.manifest import Codec, View
-from curation.pixels import decode_rgb
+from curation.pixels import Pixels, decode_rgb
 from synth.measure import corpus_features
 from synth.measure.corpus_features import features_of_corpus
 from synth.processes import Ranks
@@ -38,6 +38,14 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setattr(corpus_features, "_POLL_SECONDS", 0.01)
+
+
+def count_decoded(decoded: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    def counting(data: bytes) -> Pixels:
+        decoded.append(1)
+        return decode_rgb(data)
+
+    monkeypatch.setattr(corpus_features, "decode_rgb", counting)
 
 
 def test_the_features_are_of_the_cells_through_view_and_codec(
@@ -77,10 +85,7 @@ def test_only_what_is_missing_is_decoded_and_extracted(
 ) -> None:
     features_of_corpus(corpus, ("validation",), None, None, fake_extractor(), folder=tmp_path)
     decoded: list[int] = []
-    plain = corpus_features.decode_rgb
-    monkeypatch.setattr(
-        corpus_features, "decode_rgb", lambda data: decoded.append(1) or plain(data)
-    )
+    count_decoded(decoded, monkeypatch)
     seen: list[int] = []
     both = ("train", "validation")
     features_of_corpus(corpus, both, None, None, fake_extractor(seen), folder=tmp_path)
@@ -92,10 +97,7 @@ def test_images_are_read_no_further_than_a_batch(
 ) -> None:
     decoded: list[int] = []
     lags: list[int] = []
-    plain = corpus_features.decode_rgb
-    monkeypatch.setattr(
-        corpus_features, "decode_rgb", lambda data: decoded.append(1) or plain(data)
-    )
+    count_decoded(decoded, monkeypatch)
     monkeypatch.setattr("tests.synth.measure.fake_extractor.np.linspace", np.linspace, raising=True)
     done: list[int] = []
 
