@@ -41,8 +41,20 @@ def head_values(facts: CardFacts) -> dict[str, Any]:
         "size_categories": [facts.size_category()],
         "tags": [*_TAGS, "synthetic"] if not facts.is_real else list(_TAGS),
         **_gate(facts),
-        "configs": [{"config_name": "default", "data_files": files}],
+        "configs": [_config(facts, files)],
         "dataset_info": _dataset_info(facts),
+    }
+
+
+def _config(facts: CardFacts, files: list[dict[str, str]]) -> dict[str, Any]:
+    # `datasets` keeps what it loaded from a local folder by the folder's last name and by this
+    # entry, not by its path or its files: without the version and the fingerprint in it, a second
+    # release called `real` would give the rows of the first.
+    return {
+        "config_name": "default",
+        "version": facts.record.version,
+        "description": f"corpus {facts.manifest.fingerprint}",
+        "data_files": files,
     }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
-from datasets import Features, load_dataset_builder
+from datasets import Features, load_dataset, load_dataset_builder
 from huggingface_hub import DatasetCard
 from PIL import Image
 
@@ -204,3 +206,23 @@ def test_a_validation_of_another_corpus(cards_made: MadeCards, tmp_path: Path) -
     (tmp_path / "report.json").write_text("{}")
     with pytest.raises(ReleaseRefusedError, match="is no validation"):
         validated_acquisitions(tmp_path, cards_made.real)
+
+
+def test_two_releases_on_disk_are_not_taken_for_one_another(
+    cards_made: MadeCards, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name / "real" for name in ("one", "other")]
+    for folder in folders:
+        shutil.copytree(cards_made.release.path / "real", folder)
+    fingerprint = cards_made.real.fingerprint
+    text = (folders[1] / "README.md").read_text()
+    assert text.split("---")[1].count(fingerprint) == 1
+    (folders[1] / "README.md").write_text(text.replace(fingerprint, "0" * 32))
+    (shard,) = (folders[1] / "data").glob("test-*")
+    rows = pq.read_table(shard)
+    pq.write_table(rows.take(list(reversed(range(len(rows))))), shard)
+    first = [
+        load_dataset(str(folder), split="test", cache_dir=str(tmp_path / "cache"))["image_id"][0]
+        for folder in folders
+    ]
+    assert first[0] != first[1]
