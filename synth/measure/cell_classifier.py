@@ -39,7 +39,7 @@ class ClassifierConfig(Frozen):
     """Everything that decides what a classifier learns, beside its cells and its seed."""
 
     channels: tuple[int, ...] = Field(
-        default=(32, 64, 128, 192),
+        default=(24, 48, 96),
         min_length=1,
         description="of each stage; every one halves the side",
     )
@@ -153,13 +153,32 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _network(classes: int, config: ClassifierConfig) -> nn.Module:
-    layers: list[nn.Module] = []
-    for before, width in pairwise((3, *config.channels)):
-        convolution = nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False)
-        layers += [convolution, nn.BatchNorm2d(width), nn.ReLU()]
+    first, *others = config.channels
+    layers: list[nn.Module] = [
+        nn.Conv2d(3, first, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(first), nn.ReLU(),
+    ]  # fmt: skip
+    layers += [_Residual(before, width) for before, width in pairwise((first, *others))]
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(config.dropout)]
     layers.append(nn.Linear(config.channels[-1], classes))
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+
+class _Residual(nn.Module):
+    """Two convolutions beside a shortcut, (b, c, s, s) -> (b, width, s/2, s/2)."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.both = nn.Sequential(
+            nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width),
+            nn.ReLU(), nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width),
+        )  # fmt: skip
+        self.short = nn.Sequential(
+            nn.AvgPool2d(2, ceil_mode=True), nn.Conv2d(channels, width, 1, bias=False)
+        )
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        summed: Tensor = self.both(x_BCHW) + self.short(x_BCHW)
+        return summed.relu()
 
 
 def _scaled(images_NHWC: Images) -> Tensor:

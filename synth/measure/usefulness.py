@@ -49,7 +49,7 @@ def measure_usefulness(
 
     Raises: MeasurementError where test cells are among those trained on.
     """
-    classifier = classifier or ClassifierConfig()
+    classifier = classifier or ClassifierConfig(steps=steps_for(len(sides.train)))
     tests = side_test_cells(sides)
     tested, skipped = _tested(sides, context)
     if len(tested) < 2:
@@ -67,6 +67,14 @@ def measure_usefulness(
         _pictures(results, exam),
         skipped | lacking,
     )
+
+
+def steps_for(cells: int) -> int:
+    """Return how many steps classifiers take, all alike: one for every 20 real training cells.
+
+    At least 200, at most as many as the controls need on PBC cells: docs/measurements.md.
+    """
+    return max(200, min(ClassifierConfig().steps, cells // 20))
 
 
 def _tested(sides: Sides, context: Context) -> tuple[list[str], dict[str, str]]:

@@ -63,6 +63,10 @@ def test_it_says_how_it_was_measured(found: Found) -> None:
     assert named(found, "recall", OVERSAMPLED, "basophil").n_synthetic == 0
 
 
+def test_small_corpora_take_fewer_steps() -> None:
+    assert [usefulness.steps_for(n) for n in (40, 6_000, 9_000)] == [200, 300, 400]
+
+
 def test_gains_are_paired_and_have_the_goal(found: Found) -> None:
     for arm in (WITH_SYNTHETIC, AUGMENTED_TOO):
         gain = named(found, "gain", arm)
