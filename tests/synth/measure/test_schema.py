@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 
 from synth.measure.schema import SCHEMA_NAME, generated_schema, published_schema, schema_text
