@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.dedupe.keypoints import KEYPOINTS
+from curation.dedupe.model import CODE_SIZE
 from curation.dedupe.near import near_pairs
 from curation.dedupe.signature import MIN_SIDE_PX, Signatures, sign
-from curation.dedupe.thumbs import ThumbArray
+from curation.dedupe.thumbs import THUMB_PX, ThumbArray
 from curation.tiles import shrink
 
 Images = NDArray[np.uint8]
@@ -39,9 +41,7 @@ def signatures_of(images_NHWC: Images) -> Signatures:
         sign(np.stack([shrink(image) for image in images_NHWC[start : start + _AT_ONCE]]))
         for start in range(0, len(images_NHWC), _AT_ONCE)
     ]
-    if not parts:
-        return sign(np.empty((0, 96, 96, 3), np.uint8))
-    return _joined(parts)
+    return _joined(parts) if parts else _nothing()
 
 
 def altered_copies(queries: Signatures, training: Signatures) -> AlteredCopies:
@@ -61,6 +61,14 @@ def altered_copies(queries: Signatures, training: Signatures) -> AlteredCopies:
     found[rows] = True
     train[rows] = pairs.first[order]  # of several, the last and closest stays
     return AlteredCopies(found, train)
+
+
+def _nothing() -> Signatures:
+    return Signatures(
+        np.empty((0, KEYPOINTS, 3), np.float32),
+        np.empty((0, KEYPOINTS, CODE_SIZE), np.float16),
+        ThumbArray(np.empty((0, THUMB_PX, THUMB_PX), np.uint8)),
+    )
 
 
 def _joined(parts: list[Signatures]) -> Signatures:

@@ -25,6 +25,7 @@ BLOCK_PX = 8
 FEWEST_PX = 2 * BLOCK_PX
 _RINGS, _CHROMA_RINGS = 16, 8
 _BINS = 8
+_RIM_PX = 3  # of the smallest image, nine steps are left for eight phases
 _TINY = 1e-6
 _JPEG = Codec(format="jpeg", tables=((2,) * 64, (3,) * 64), subsampling=0)
 
@@ -43,7 +44,9 @@ def jpeg_grid(images_NHWC: Images) -> Rows:
         for across in (True, False)
     ]
     half = BLOCK_PX // 2
-    return np.concatenate([*steps, _gone(luma) - _gone(luma[:, half:-half, half:-half])], axis=1)
+    # Blocks at the rim count half, so that both kinds lie over the same part of the picture.
+    blocks, beside = _gone(luma, rim=0.5), _gone(luma[:, half:-half, half:-half], rim=1)
+    return np.concatenate([*steps, blocks - beside], axis=1)
 
 
 def spectrum(images_NHWC: Images) -> Rows:
@@ -164,19 +167,25 @@ def _chroma(images_NHWC: Images) -> Planes:
 
 
 def _phases(plane_NHW: Planes) -> Rows:
-    steps = np.abs(np.diff(plane_NHW, axis=2)).mean(axis=1).astype(np.float64)
-    phases = np.arange(steps.shape[1]) % BLOCK_PX
+    # Without the rim: what encoders and filters do there is seen by `border`.
+    inner = plane_NHW[:, _RIM_PX:-_RIM_PX, _RIM_PX:-_RIM_PX]
+    steps = np.abs(np.diff(inner, axis=2)).mean(axis=1).astype(np.float64)
+    phases = (_RIM_PX + np.arange(steps.shape[1])) % BLOCK_PX
     means = np.stack([steps[:, phases == phase].mean(axis=1) for phase in range(BLOCK_PX)], axis=1)
     return np.asarray(means / (means.mean(axis=1, keepdims=True) + _TINY))
 
 
-def _gone(luma_NHW: Planes) -> Rows:
+def _gone(luma_NHW: Planes, *, rim: float) -> Rows:
     from scipy.fft import dctn
 
     count, side = len(luma_NHW), luma_NHW.shape[1] // BLOCK_PX
     cut = luma_NHW[:, : side * BLOCK_PX, : side * BLOCK_PX]
     blocks = cut.reshape(count, side, BLOCK_PX, side, BLOCK_PX).transpose(0, 1, 3, 2, 4)
-    near = (np.abs(dctn(blocks, axes=(3, 4), norm="ortho")) < 1).mean(axis=(1, 2))
+    weights = np.ones(side)
+    weights[[0, -1]] = rim
+    weights /= weights.sum()
+    gone = np.abs(dctn(blocks, axes=(3, 4), norm="ortho")) < 1
+    near = np.einsum("nabuv,a,b->nuv", gone, weights, weights)
     diagonal = np.add.outer(np.arange(BLOCK_PX), np.arange(BLOCK_PX))
     return np.stack(
         [near[:, diagonal == rank].mean(axis=1) for rank in range(1, 2 * BLOCK_PX - 1)], axis=1
