@@ -229,18 +229,22 @@ def report(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_evaluate(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_fake_inception(monkeypatch)
     settings = tmp_path / "settings.yaml"
-    settings.write_text("min_per_class: 4\nmax_per_class: 13\n")
+    settings.write_text("min_per_class: 4\nmax_per_class: 13\nfamilies: [distance, copying]\n")
     out = tmp_path / "report"
     arguments = ["evaluate", "--real", made.real.path, "--synthetic", made.synthetic.path, "-o"]
     found = done(*arguments, out, "--config", settings)
     assert set(found) == {"report", "measurements", "skipped"}
     assert found["report"] == str(out / "report.html")
     assert Path(found["report"]).is_file()
-    keys = {"name", "label", "value", "low", "high", "n_real", "n_synthetic", "floor", "extractor"}
+    keys = {
+        "name", "family", "arm", "label", "value", "low", "high", "n_real", "n_synthetic", "floor",
+        "goal_low", "goal_high", "extractor",
+    }  # fmt: skip
     for entry in found["measurements"]:
-        assert set(entry) == keys | {"reliable"}
+        assert set(entry) == keys | {"reliable", "verdict"}
+    # Ten test cells of each of two classes, and both together.
     assert {entry["n_real"] for entry in found["measurements"] if entry["name"] == "fid"} == {
-        25, 13, 12
+        20, 10
     }  # fmt: skip
     text = run(*arguments, tmp_path / "again", "--config", settings).stdout
     assert "kid basophil" in text
