@@ -60,16 +60,18 @@ class Measurement(Frozen):
     def verdict(self) -> Verdict:
         """Whether the goal is met; open where the interval reaches the goal but the value does not.
 
-        A number that is not reliable meets and misses nothing.
+        A gain is met only where its whole interval lies in the goal: that something helps is a
+        claim. A number that is not reliable meets and misses nothing.
         """
         if (self.goal_low is None and self.goal_high is None) or not self.reliable:
             return "no goal"
         least = -math.inf if self.goal_low is None else self.goal_low
         most = math.inf if self.goal_high is None else self.goal_high
-        if least <= self.value <= most:
-            return "met"
         low = self.value if self.low is None else self.low
         high = self.value if self.high is None else self.high
+        if least <= self.value <= most:
+            sure = self.family != "usefulness" or (low >= least and high <= most)
+            return "met" if sure else "open"
         return "open" if low <= most and high >= least else "missed"
 
 
