@@ -264,7 +264,8 @@ def test_another_corpus_measures_it_without_the_cells_that_it_saw(
         tmp_path / "other", train=drawn_cells(16, 100), validation=[*held[:8], *exact],
         test=[*turned, *held[8:]],
     )  # fmt: skip
-    found = measure(other, drawn, MEASURED).measurements
+    both = MEASURED.model_copy(update={"held_out": "validation+test"})
+    found = measure(other, drawn, both).measurements
     assert found.skipped["held-out cells"].startswith("5 of 29 held-out cells were left out")
     assert "copies of its cells were not looked for" in found.skipped["copies"]
     baseline = next(m for m in found.measurements if m.name == "nearest_train_held_out")
