@@ -269,7 +269,7 @@ def test_another_corpus_measures_it_without_the_cells_that_it_saw(
     assert found.skipped["held-out cells"].startswith("5 of 29 held-out cells were left out")
     assert "copies of its cells were not looked for" in found.skipped["copies"]
     baseline = next(m for m in found.measurements if m.name == "nearest_train_held_out")
-    assert baseline.note == "of 24 held-out real cells: the baseline"
+    assert baseline.note == "of 16 held-out real cells: the baseline"
 
     clean = other_corpus(tmp_path / "clean", train=drawn_cells(16, 100), test=held)
     found = measure(clean, drawn, MEASURED).measurements
