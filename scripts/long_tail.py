@@ -69,13 +69,14 @@ def main() -> None:
     parser.add_argument("--whole", type=Path, help="the corpus before it was cut")
     parser.add_argument("--rare", nargs="+", default=RARE, help="classes to draw")
     parser.add_argument("--pool", type=int, default=1_000, help="cells drawn of each class")
-    parser.add_argument("--doses", type=int, nargs="+", default=[100, 300, 700],
+    parser.add_argument("--others", type=int, default=200, help="drawn of each other class")
+    parser.add_argument("--doses", type=int, nargs="+", default=[100, 700],
                         help="synthetic cells of each class that are added")  # fmt: skip
     parser.add_argument("--seeds", type=int, default=5, help="classifiers of each arm")
     parser.add_argument("--steps", type=int, default=10, help="of drawing")
     parser.add_argument("--guidance", type=float, default=1.5)
     parser.add_argument("--classifier-steps", type=int, default=ClassifierConfig().steps)
-    parser.add_argument("--only", nargs="+", help="arms that begin like one of these")
+    parser.add_argument("--only", nargs="+", help="these arms, by name")
     parser.add_argument("--out", type=Path, default=Path("out/long-tail"))
     asked = parser.parse_args()
     found = experiment(asked)
@@ -93,17 +94,19 @@ def experiment(asked: argparse.Namespace) -> dict[str, Any]:
     check_corpus(generator, corpus)
     view, codec = generator.info.view, generator.info.codec
     drawing = time.process_time()
-    drawn = drawn_cells(generator, asked)
+    drawn = drawn_cells(generator, dict.fromkeys(asked.rare, asked.pool), asked, "drawn")
+    common = [label for label in generator.info.trained_on if label not in asked.rare]
+    others = drawn_cells(generator, dict.fromkeys(common, asked.others), asked, "drawn-others")
     drawing = time.process_time() - drawing
     kept = kept_rows(corpus, drawn, view, codec, asked.out)
     train = corpus_cells(corpus, "train", view, codec)
     exam = exam_of(corpus, view, codec, sorted(set(train.labels)))
-    rungs = arms(train, drawn, kept, asked)
+    rungs = arms(train, drawn, kept, others, asked)
     if asked.whole:
         whole = corpus_cells(load_corpus(asked.whole), "train", view, codec)
         rungs.append(Rung(WHOLE, whole, 0, balanced=True, augmented=True))
     if asked.only:
-        rungs = [rung for rung in rungs if rung.name.startswith(tuple(asked.only))]
+        rungs = [rung for rung in rungs if rung.name in asked.only]
     classifier = ClassifierConfig(steps=asked.classifier_steps)
     teacher = KeptAnswers(asked.out / "answers", classifier)
     results = climb(rungs, exam, range(asked.seeds), teacher, _tell)
@@ -129,23 +132,23 @@ def sample_config(asked: argparse.Namespace) -> SampleConfig:
     return SampleConfig(steps=asked.steps, guidance=asked.guidance)
 
 
-def drawn_cells(generator: Generator, asked: argparse.Namespace) -> Cells:
+def drawn_cells(
+    generator: Generator, plan: dict[str, int], asked: argparse.Namespace, name: str
+) -> Cells:
     """Return the drawn cells in the order of their ids, drawing those not here yet.
 
     That order is of hashes of pixels: the first cells of a class are any of them.
 
     Raises: MeasurementError where --out holds cells drawn otherwise.
     """
-    folder, config = asked.out / "drawn", sample_config(asked)
-    plan = dict.fromkeys(asked.rare, asked.pool)
+    folder, config = asked.out / name, sample_config(asked)
     if not folder.exists():
         sample(generator, plan, folder, config, progress=_tell)
     corpus = load_corpus(folder)
     manifest = corpus.manifest
+    wanted = {**config.model_dump(mode="json"), "plan": plan}
     same = manifest.parents["generator"] == generator.info.fingerprint
-    if not same or not {**config.model_dump(mode="json"), "plan": plan}.items() <= (
-        manifest.config.items()
-    ):
+    if not same or not wanted.items() <= manifest.config.items():
         raise MeasurementError(
             f"{folder} holds cells of another generator or drawn otherwise. Next: another --out"
         )
@@ -171,31 +174,53 @@ def exam_of(corpus: Corpus, view: View, codec: Codec, classes: Sequence[str]) ->
     return Exam.of(tests.of_classes(enough), classes, seed=0)
 
 
-def arms(train: Cells, drawn: Cells, kept: Bools, asked: argparse.Namespace) -> list[Rung]:
+def arms(
+    train: Cells, drawn: Cells, kept: Bools, others: Cells, asked: argparse.Namespace
+) -> list[Rung]:
     """Return the controls, and the arms with synthetic cells of the rare classes.
 
-    As many cells that were not selected are added as there are selected ones.
+    As many cells that were not selected are added as there are selected ones. Where the classes
+    come equally often and 40 real cells of one lie among 700 synthetic ones, a batch hardly ever
+    shows a real one, and that a cell is synthetic tells its class. So two arms more: half of the
+    cells shown of a rare class are real; and half of those of every class.
     """
     most = max(asked.doses)
     selected = {dose: first_of(drawn, kept, asked.rare, dose) for dose in asked.doses}
     counts = {label: len(selected[most].rows(label)) for label in asked.rare}
     plain = drawn.take(np.concatenate([drawn.rows(label, n) for label, n in counts.items()]))
-    common = train.take(np.flatnonzero(~np.isin(np.array(train.labels), asked.rare)))
 
-    def with_cells(name: str, extra: Cells, augmented: bool, real: Cells = train) -> Rung:
-        return Rung(name, joined(real, extra), len(extra), balanced=True, augmented=augmented)
+    def with_cells(name: str, extra: Cells, *, augmented: bool = True, half: bool = False) -> Rung:
+        cells = joined(train, extra)
+        if half:
+            cells = cells.take(half_of_each(train, extra))
+        return Rung(name, cells, len(extra), balanced=True, augmented=augmented)
 
     return [
         Rung(REAL, train, 0, balanced=False, augmented=False),
         Rung(OVERSAMPLED, train, 0, balanced=True, augmented=False),
         Rung(AUGMENTED, train, 0, balanced=True, augmented=True),
-        with_cells(f"{OVERSAMPLED} + {most} selected", selected[most], False),
-        *(with_cells(f"{AUGMENTED} + {dose} selected", selected[dose], True)
-          for dose in asked.doses),
-        with_cells(f"{AUGMENTED} + {most} unselected", plain, True),
-        with_cells(f"augmented, rare classes synthetic only, {most} selected", selected[most],
-                   True, common),
+        with_cells(f"{OVERSAMPLED} + {most} selected", selected[most], augmented=False),
+        *(with_cells(f"{AUGMENTED} + {dose} selected", selected[dose]) for dose in asked.doses),
+        with_cells(f"{AUGMENTED} + {most} unselected", plain),
+        with_cells(f"{AUGMENTED} + {most} selected, half real", selected[most], half=True),
+        with_cells(f"{AUGMENTED} + every class, half real", joined(selected[most], others),
+                   half=True),
     ]  # fmt: skip
+
+
+def half_of_each(real: Cells, extra: Cells) -> NDArray[np.int64]:
+    """Return rows of both, joined, with as many real as other ones of each class that has both.
+
+    The fewer of the two are repeated in turn; a class without others stays as it is.
+    """
+    rows = []
+    for label in sorted(set(real.labels)):
+        own, other = real.rows(label), len(real) + extra.rows(label)
+        if len(other):
+            most = max(len(own), len(other))
+            own = np.concatenate([np.resize(own, most), np.resize(other, most)])
+        rows.append(own)
+    return np.concatenate(rows)
 
 
 def first_of(drawn: Cells, kept: Bools, labels: Sequence[str], count: int) -> Cells:

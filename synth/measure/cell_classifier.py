@@ -43,7 +43,7 @@ class ClassifierConfig(Frozen):
         min_length=1,
         description="of each stage; every one halves the side",
     )
-    steps: int = Field(default=400, gt=0)
+    steps: int = Field(default=800, gt=0)
     batch: int = Field(default=64, ge=8)
     learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)

@@ -70,11 +70,11 @@ def measure_usefulness(
 
 
 def steps_for(cells: int) -> int:
-    """Return how many steps classifiers take, all alike: one for every 20 real training cells.
+    """Return how many steps classifiers take, all alike: one for every 10 real training cells.
 
     At least 200, at most as many as the controls need on PBC cells: docs/measurements.md.
     """
-    return max(200, min(ClassifierConfig().steps, cells // 20))
+    return max(200, min(ClassifierConfig().steps, cells // 10))
 
 
 def _tested(sides: Sides, context: Context) -> tuple[list[str], dict[str, str]]:

@@ -15,13 +15,14 @@ from scripts import long_tail as module
 from scripts.long_tail_tables import markdown
 from synth.measure.cell_classifier import ClassifierConfig
 from synth.measure.corpus_cells import corpus_cells
-from synth.measure.ladder import Rung
+from synth.measure.ladder import Rung, joined
+from synth.measure.sides import Cells
 from tests.made import LABELS, Made
 
 ARMS = [
     "real", "real oversampled", "real augmented", "real oversampled + 6 selected",
-    "real augmented + 3 selected", "real augmented + 6 selected",
-    "real augmented + 6 unselected", "augmented, rare classes synthetic only, 6 selected",
+    "real augmented + 3 selected", "real augmented + 6 selected", "real augmented + 6 unselected",
+    "real augmented + 6 selected, half real", "real augmented + every class, half real",
     "real augmented, nothing cut",
 ]  # fmt: skip
 
@@ -30,8 +31,8 @@ def run(made: Made, out: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> d
     monkeypatch.setattr(
         sys, "argv",
         ["long_tail", str(made.generator.path), str(made.real.path), "--whole",
-         str(made.real.path), "--rare", "basophil", "monocyte", "--pool", "8", "--doses", "3", "6",
-         "--seeds", "2", "--steps", "2", "--classifier-steps", "3", "--out", str(out), *more],
+         str(made.real.path), "--rare", "basophil", "monocyte", "--pool", "8", "--others", "4",
+         "--doses", "3", "6", "--seeds", "2", "--steps", "2", "--classifier-steps", "3", "--out", str(out), *more],
     )  # fmt: skip
     module.main()
     found: dict[str, Any] = json.loads((out / "long-tail.json").read_text())
@@ -61,7 +62,9 @@ def test_the_experiment_has_its_arms_and_goes_on(
     kept = sum(min(6, entry["kept"]) for entry in found["rare"].values())
     assert by_name["real augmented + 6 selected"]["synthetic"] == kept
     assert by_name["real augmented + 6 unselected"]["synthetic"] == kept
-    assert by_name[ARMS[-2]]["real"] == real["lymphocyte"]
+    assert by_name["real augmented + 6 selected, half real"]["synthetic"] == kept
+    assert by_name["real augmented + every class, half real"]["synthetic"] == kept + 4
+    assert {one["real"] for one in found["arms"]} == {sum(real.values())}
     again = run(made, tmp_path / "out", monkeypatch)
     assert again["cost"]["taught"] == 0
     assert again["arms"] == found["arms"]
@@ -88,6 +91,21 @@ def test_synthetic_arms_are_compared_with_the_control_that_differs_in_them_alone
         assert one["gains"]["balanced_accuracy"][0] == pytest.approx(gain, abs=1e-9)
 
 
+def test_half_of_a_class_are_real_and_all_of_those_without_others() -> None:
+    def cells(name: str, labels: str) -> Cells:
+        none = (None,) * len(labels)
+        ids = tuple(f"{name}{n}" for n in range(len(labels)))
+        return Cells(np.zeros((len(labels), 2, 2, 3), np.uint8), tuple(labels), ids, none)
+
+    real, extra = cells("r", "aabc"), cells("s", "aaabbb")
+    both = joined(real, extra).take(module.half_of_each(real, extra))
+    shown = {
+        label: "".join(sorted(both.ids[row][0] for row in both.rows(label))) for label in "abc"
+    }
+    assert shown == {"a": "rrrsss", "b": "rrrsss", "c": "r"}
+    assert set(both.ids) == set(real.ids) | set(extra.ids)
+
+
 def test_a_generator_of_another_corpus_is_refused(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +120,8 @@ def test_a_generator_of_another_corpus_is_refused(
 def test_cells_that_were_drawn_otherwise_are_not_taken_up(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(made, tmp_path / "out", monkeypatch, "--only", "real oversampled +")
+    found = run(made, tmp_path / "out", monkeypatch, "--only", "real oversampled")
+    assert [one["arm"] for one in found["arms"]] == ["real oversampled"]
     with pytest.raises(MeasurementError, match="drawn otherwise"):
         run(made, tmp_path / "out", monkeypatch, "--guidance", "2")
 

@@ -64,7 +64,7 @@ def test_it_says_how_it_was_measured(found: Found) -> None:
 
 
 def test_small_corpora_take_fewer_steps() -> None:
-    assert [usefulness.steps_for(n) for n in (40, 6_000, 9_000)] == [200, 300, 400]
+    assert [usefulness.steps_for(n) for n in (40, 3_000, 9_000)] == [200, 300, 800]
 
 
 def test_gains_are_paired_and_have_the_goal(found: Found) -> None:
