@@ -32,7 +32,8 @@ def run(made: Made, out: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> d
         sys, "argv",
         ["long_tail", str(made.generator.path), str(made.real.path), "--whole",
          str(made.real.path), "--rare", "basophil", "monocyte", "--pool", "8", "--others", "4",
-         "--doses", "3", "6", "--seeds", "2", "--steps", "2", "--classifier-steps", "3", "--out", str(out), *more],
+         "--doses", "3", "6", "--seeds", "2", "--steps", "2", "--classifier-steps", "3",
+         "--out", str(out), *more],
     )  # fmt: skip
     module.main()
     found: dict[str, Any] = json.loads((out / "long-tail.json").read_text())
