@@ -157,7 +157,9 @@ def test_good_synthetic_cells_help_and_wrong_ones_harm() -> None:
         recall[name] = results[WITH_SYNTHETIC].recalls["monocyte"]
         control = results[OVERSAMPLED].recalls["monocyte"]
     assert (recall["good"] - control).interval.low > 0
-    assert recall["wrong"].interval.value < 0.3
+    # Every second cell that a classifier sees is real, so wrong ones do not take everything.
+    assert (recall["good"] - recall["wrong"]).interval.low > 0
+    assert recall["wrong"].interval.value < 0.5
     assert recall["good"].interval.value > 0.9
 
 
