@@ -87,13 +87,13 @@ def tell_apart(
     pool = np.concatenate([held, train])
     values = [plain.value]
     for first in halves(sizes, splits, seed)[1:]:
-        one, other = (pool[_in_order(chosen, labels, sizes)] for chosen in (first, ~first))
+        one, other = (pool[in_class_order(chosen, labels, sizes)] for chosen in (first, ~first))
         values.append(told_apart(one, other, labels, labels, score, parts=parts, seed=seed).value)
     floor = floor_of(values)
     return Apart(area, floor, (floor.low, floor.high), floor.median)
 
 
-def _in_order(
+def in_class_order(
     chosen: NDArray[np.bool_], labels: Sequence[str], sizes: Sequence[int]
 ) -> NDArray[np.int64]:
     """Return the chosen rows of the pool, class after class."""
