@@ -47,6 +47,7 @@ from synth.measure.ladder import (
     Result,
     Rung,
     climb,
+    half_real_rows,
     joined,
     taught,
 )
@@ -192,7 +193,7 @@ def arms(
     def with_cells(name: str, extra: Cells, *, augmented: bool = True, half: bool = False) -> Rung:
         cells = joined(train, extra)
         if half:
-            cells = cells.take(half_of_each(train, extra))
+            cells = cells.take(half_real_rows(train, extra, exactly=True))
         return Rung(name, cells, len(extra), balanced=True, augmented=augmented)
 
     return [
@@ -206,21 +207,6 @@ def arms(
         with_cells(f"{AUGMENTED} + every class, half real", joined(selected[most], others),
                    half=True),
     ]  # fmt: skip
-
-
-def half_of_each(real: Cells, extra: Cells) -> NDArray[np.int64]:
-    """Return rows of both, joined, with as many real as other ones of each class that has both.
-
-    The fewer of the two are repeated in turn; a class without others stays as it is.
-    """
-    rows = []
-    for label in sorted(set(real.labels)):
-        own, other = real.rows(label), len(real) + extra.rows(label)
-        if len(other):
-            most = max(len(own), len(other))
-            own = np.concatenate([np.resize(own, most), np.resize(other, most)])
-        rows.append(own)
-    return np.concatenate(rows)
 
 
 def first_of(drawn: Cells, kept: Bools, labels: Sequence[str], count: int) -> Cells:

@@ -55,9 +55,10 @@ def ladder_rungs(train: Cells, drawn: Cells) -> tuple[Rung, ...]:
     """Return the rungs: three controls without a synthetic cell, and three with them.
 
     Classes come equally often on all but the first: those with synthetic cells differ from their
-    control in these cells alone.
+    control in these cells alone. At least half of the cells shown of a class are real: where many
+    synthetic cells drown a few real ones, those are hardly ever seen (docs/long-tail.md).
     """
-    both, count = joined(train, drawn), len(drawn)
+    both, count = joined(train, drawn).take(half_real_rows(train, drawn)), len(drawn)
     return (
         Rung(REAL, train, 0, balanced=False, augmented=False),
         Rung(OVERSAMPLED, train, 0, balanced=True, augmented=False),
@@ -176,6 +177,23 @@ def best_control(results: Mapping[str, Result]) -> str:
     """
     there = [name for name in CONTROLS if name in results]
     return max(there, key=lambda name: results[name].scores[BALANCED_ACCURACY].interval.value)
+
+
+def half_real_rows(real: Cells, extra: Cells, *, exactly: bool = False) -> NDArray[np.int64]:
+    """Return rows of both, joined, in which at least half of each class that has both are real.
+
+    Real cells are repeated in turn where others outnumber them; `exactly` repeats the others too
+    where they are fewer. A class without others stays as it is.
+    """
+    rows = []
+    for label in sorted({*real.labels, *extra.labels}):
+        own, other = real.rows(label), len(real) + extra.rows(label)
+        if len(own) and len(other):
+            most = max(len(own), len(other))
+            other = np.resize(other, most) if exactly else other
+            own = np.resize(own, most)
+        rows += [own, other]
+    return np.concatenate(rows)
 
 
 def joined(first: Cells, second: Cells) -> Cells:

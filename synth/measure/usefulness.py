@@ -193,7 +193,8 @@ class _Saying:
 
     def _note(self, rung: Rung, before: str, floored: bool) -> str:
         parts = [before] if before else []
-        real = len(rung.cells) - rung.synthetic
+        # Some are repeated, so that half of what is shown of a class is real.
+        real = len(set(rung.cells.ids)) - rung.synthetic
         parts.append(
             f"trained on {real} real and {rung.synthetic} synthetic cells with {self.seeds} "
             f"seeds; interval over seeds and {self.over}"

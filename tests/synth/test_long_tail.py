@@ -15,8 +15,7 @@ from scripts import long_tail as module
 from scripts.long_tail_tables import markdown
 from synth.measure.cell_classifier import ClassifierConfig
 from synth.measure.corpus_cells import corpus_cells
-from synth.measure.ladder import Rung, joined
-from synth.measure.sides import Cells
+from synth.measure.ladder import Rung
 from tests.made import LABELS, Made
 
 ARMS = [
@@ -90,21 +89,6 @@ def test_synthetic_arms_are_compared_with_the_control_that_differs_in_them_alone
         gain = by_name[one["arm"]]["balanced_accuracy"][0]
         gain -= by_name[one["over"]]["balanced_accuracy"][0]
         assert one["gains"]["balanced_accuracy"][0] == pytest.approx(gain, abs=1e-9)
-
-
-def test_half_of_a_class_are_real_and_all_of_those_without_others() -> None:
-    def cells(name: str, labels: str) -> Cells:
-        none = (None,) * len(labels)
-        ids = tuple(f"{name}{n}" for n in range(len(labels)))
-        return Cells(np.zeros((len(labels), 2, 2, 3), np.uint8), tuple(labels), ids, none)
-
-    real, extra = cells("r", "aabc"), cells("s", "aaabbb")
-    both = joined(real, extra).take(module.half_of_each(real, extra))
-    shown = {
-        label: "".join(sorted(both.ids[row][0] for row in both.rows(label))) for label in "abc"
-    }
-    assert shown == {"a": "rrrsss", "b": "rrrsss", "c": "r"}
-    assert set(both.ids) == set(real.ids) | set(extra.ids)
 
 
 def test_a_generator_of_another_corpus_is_refused(

@@ -23,6 +23,7 @@ from synth.measure.ladder import (
     best_control,
     climb,
     codes_of,
+    half_real_rows,
     joined,
     ladder_rungs,
     scored,
@@ -144,23 +145,43 @@ def test_the_rungs_differ_in_one_thing_each() -> None:
     assert rungs[SYNTHETIC_ONLY].cells.ids == SIDES.drawn.ids
 
 
-def test_good_synthetic_cells_help_and_wrong_ones_harm() -> None:
-    train = {"basophil": 20, "lymphocyte": 20, "monocyte": 1}
-    drawn = {"monocyte": 60}
-    wrong = made_sides(train=train, drawn=drawn, looks={"monocyte": "basophil"})
-    good = made_sides(train=train, drawn=drawn)
-    exam = exam_of(good)
-    recall = {}
-    for name, sides in (("good", good), ("wrong", wrong)):
-        rungs = ladder_rungs(sides.train, sides.drawn)
-        results = climb([rungs[1], rungs[3]], exam, [0, 1, 2], taught(FAST))
-        recall[name] = results[WITH_SYNTHETIC].recalls["monocyte"]
-        control = results[OVERSAMPLED].recalls["monocyte"]
-    assert (recall["good"] - control).interval.low > 0
-    # Every second cell that a classifier sees is real, so wrong ones do not take everything.
-    assert (recall["good"] - recall["wrong"]).interval.low > 0
-    assert recall["wrong"].interval.value < 0.5
-    assert recall["good"].interval.value > 0.9
+@pytest.mark.parametrize(
+    ("exactly", "shown"),
+    [(False, ["rrrsss", "rrrsss", "rrrs", "r", "s"]), (True, ["rrrsss"] * 3 + ["r", "s"])],
+)
+def test_at_least_half_of_a_class_are_real(exactly: bool, shown: list[str]) -> None:
+    def cells(name: str, labels: str) -> Cells:
+        none = (None,) * len(labels)
+        ids = tuple(f"{name}{number}" for number in range(len(labels)))
+        return Cells(np.zeros((len(labels), 2, 2, 3), np.uint8), tuple(labels), ids, none)
+
+    real, extra = cells("r", "aabcccd"), cells("s", "aaabbbce")
+    both = joined(real, extra).take(half_real_rows(real, extra, exactly=exactly))
+    found = ["".join(sorted(both.ids[row][0] for row in both.rows(label))) for label in "abcde"]
+    assert found == shown
+    assert set(both.ids) == set(real.ids) | set(extra.ids)
+
+
+def test_good_synthetic_cells_help() -> None:
+    sides = made_sides(
+        train={"basophil": 20, "lymphocyte": 20, "monocyte": 1}, drawn={"monocyte": 60}
+    )
+    rungs = ladder_rungs(sides.train, sides.drawn)
+    results = climb([rungs[1], rungs[3]], exam_of(sides), [0, 1, 2], taught(FAST))
+    with_them = results[WITH_SYNTHETIC].recalls["monocyte"]
+    assert (with_them - results[OVERSAMPLED].recalls["monocyte"]).interval.low > 0
+    assert with_them.interval.value > 0.9
+
+
+def test_synthetic_cells_of_another_class_harm_though_half_of_what_is_shown_is_real() -> None:
+    looks = {"basophil": "monocyte", "monocyte": "basophil"}
+    sides = made_sides(train=EVEN, drawn=dict.fromkeys(looks, 60), looks=looks)
+    rungs = ladder_rungs(sides.train, sides.drawn)
+    results = climb([rungs[1], rungs[3]], exam_of(sides), [0, 1, 2], taught(FAST))
+    for label in looks:
+        lost = results[WITH_SYNTHETIC].recalls[label] - results[OVERSAMPLED].recalls[label]
+        assert lost.interval.value < -0.2
+    assert results[WITH_SYNTHETIC].recalls["lymphocyte"].interval.value > 0.9
 
 
 def test_a_rung_is_the_same_whatever_else_is_climbed() -> None:
